@@ -1,0 +1,545 @@
+//! [`Connection`]: one stream to one peer, from the first byte to the last.
+//!
+//! Its [`Phase`] is declared, with the transitions that exist. Reading, and every change of phase, happens on the
+//! thread that turns the reactor; writing on whichever thread won the right to (see [`Outbound`]).
+
+use std::io;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use mio::Token;
+use parking_lot::Mutex;
+
+use super::credit::Credit;
+use super::endpoint::Owner;
+use super::jobs::{self, Jobs, Job};
+use super::outbound::{Outbound, Room, Writer};
+use super::reactor::{Reactor, Ready, Source, Task, Turn};
+use super::socket_core::{Core, Link};
+use super::timers::TimerKey;
+use crate::limits::{DRAIN_LOOK_FIRST, DRAIN_LOOK_MAX, HANDSHAKE_MAX, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN};
+use crate::message::Message;
+use crate::protocol::PipeId;
+use crate::transport::Stream;
+use crate::wire::{Decoder, Encoder, Event, Session, WireError};
+
+/// Where a connection stands.
+///
+/// ```text
+/// Connecting -> Greeting -> Open -> Draining -> Closed
+///      \____________\_________\________________/^        (failure, or closed with nothing to deliver)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The operating system is connecting.
+    Connecting,
+    /// Our header is on its way, the peer's is awaited until [`HANDSHAKE_MAX`] has passed (R15).
+    Greeting,
+    /// A pipe of the socket.
+    Open { pipe: PipeId, since: Instant },
+    /// No pipe any more; what was accepted is being delivered, input is thrown away.
+    Draining { deadline: Instant, next_look: Duration },
+    Closed,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The operating system could not connect.
+    ConnectFailed(io::Error),
+    /// The peer closed.
+    Eof,
+    /// Reading or writing failed.
+    Io(io::Error),
+    /// The peer broke the rules.
+    Wire(WireError),
+    /// The peer's header did not come in time.
+    Silent,
+    /// The pattern has its peer already (R122).
+    Refused,
+    /// Closed from this side.
+    Local,
+}
+
+pub(crate) struct Connection {
+    me: Weak<Connection>,
+    core: Arc<Core>,
+    owner: Owner,
+    reactor: Arc<Reactor>,
+    stream: Box<dyn Stream>,
+    encoder: Box<dyn Encoder>,
+    greeting: bytes::Bytes,
+    outbound: Outbound,
+    /// What waits for the application; a leaf lock.
+    inbound: Mutex<Credit>,
+    token: OnceLock<Token>,
+    /// Set when the pattern has taken the pipe; never changes afterwards.
+    pipe: OnceLock<PipeId>,
+    /// Held while reading and delivering; only the turning thread takes it, and always before the socket's lock.
+    reading: Mutex<Reading>,
+}
+
+struct Reading {
+    phase: Phase,
+    decoder: Box<dyn Decoder>,
+    /// Read from the kernel but not decoded, because the application has not made room.
+    leftover: Vec<u8>,
+    timer: Option<TimerKey>,
+}
+
+/// What one step of reading came to.
+enum Step {
+    /// So many bytes were handled; there may be more.
+    Progress(usize),
+    /// Nothing to read, or no room for it.
+    Pause,
+    End(End),
+}
+
+impl Connection {
+    /// Takes over a stream. `connected` is false while the operating system is still connecting.
+    pub(crate) fn start(
+        core: Arc<Core>,
+        owner: Owner,
+        reactor: Arc<Reactor>,
+        stream: Box<dyn Stream>,
+        session: Session,
+        connected: bool,
+    ) -> io::Result<Arc<Connection>> {
+        let (send_bound, recv_bound) = core.buffer_bounds();
+        let connection = Arc::new_cyclic(|me| Connection {
+            me: me.clone(),
+            core,
+            owner,
+            reactor,
+            stream,
+            encoder: session.encoder,
+            greeting: session.greeting,
+            outbound: Outbound::new(send_bound),
+            inbound: Mutex::new(Credit::new(recv_bound)),
+            token: OnceLock::new(),
+            pipe: OnceLock::new(),
+            reading: Mutex::new(Reading {
+                phase: Phase::Connecting,
+                decoder: session.decoder,
+                leftover: Vec::new(),
+                timer: None,
+            }),
+        });
+        connection.enter_reactor(connected)?;
+        Ok(connection)
+    }
+
+    fn enter_reactor(self: &Arc<Self>, connected: bool) -> io::Result<()> {
+        let token = self.reactor.add_source(Arc::clone(self) as Arc<dyn Source>);
+        let _ = self.token.set(token);
+        let mut reading = self.reading.lock();
+        if !self.core.add_connection(self) {
+            reading.phase = Phase::Closed;
+            self.reactor.remove_source(token);
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        // A connecting stream reports its success as writability.
+        let write = !connected || !self.stream.watches_writability_on_demand();
+        if let Err(error) = self.stream.register(self.reactor.registry(), token, write) {
+            reading.phase = Phase::Closed;
+            self.reactor.remove_source(token);
+            self.core.remove_connection(self);
+            return Err(error);
+        }
+        if connected {
+            self.greet(&mut reading);
+        }
+        Ok(())
+    }
+
+    /// Sends our header at once, whatever the peer does (R3, R16), and gives the peer its time.
+    fn greet(&self, reading: &mut Reading) {
+        reading.phase = Phase::Greeting;
+        reading.timer = Some(self.add_timer(Instant::now() + HANDSHAKE_MAX));
+        self.outbound.push_control(&self.greeting);
+        self.flush();
+    }
+
+    fn add_timer(&self, at: Instant) -> TimerKey {
+        self.reactor.add_timer(at, self.me.clone() as Weak<dyn Source>)
+    }
+
+    /// Appends a message for the peer; called under the socket's lock.
+    pub(crate) fn push(&self, message: Message, now: Instant, jobs: &mut Jobs) -> Room {
+        let (room, writer) = self.outbound.push(&*self.encoder, message, now);
+        if let Some(me) = self.me.upgrade() {
+            match writer {
+                Writer::Nobody => (),
+                Writer::Caller => jobs.push(Job::Flush(me)),
+                Writer::Engine => jobs.push(Job::FlushSoon(me)),
+            }
+        }
+        room
+    }
+
+    /// The application took `bytes` of payload that came from here; called under the socket's lock.
+    pub(crate) fn release(&self, bytes: usize, jobs: &mut Jobs) {
+        let room = self.inbound.lock().release(bytes.saturating_add(MESSAGE_OVERHEAD_BYTES));
+        if room && let Some(me) = self.me.upgrade() {
+            jobs.push(Job::Resume(me));
+        }
+    }
+
+    fn flush(&self) {
+        let mut jobs = Jobs::new();
+        self.flush_into(&mut jobs);
+        jobs::run(jobs);
+    }
+
+    /// The endpoint that made this connection.
+    pub(crate) fn endpoint(&self) -> u32 {
+        self.owner.endpoint().id
+    }
+
+    /// Writes what waits, as far as the wire takes it.
+    pub(crate) fn flush_into(&self, jobs: &mut Jobs) {
+        let written = self.outbound.write_out(|slices| self.stream.write(slices));
+        if written.blocked && self.stream.watches_writability_on_demand() {
+            self.watch_writability(true);
+        }
+        if written.room && let Some(pipe) = self.pipe.get() {
+            self.core.pipe_writable(*pipe, jobs);
+        }
+        if let (Some(_), Some(me)) = (&written.error, self.me.upgrade()) {
+            // The reading side finds the end of the stream, after what the peer sent before it went.
+            self.reactor.submit(Task::Resume(me));
+        }
+    }
+
+    pub(crate) fn flush_scheduled(self: Arc<Self>, turn: &mut Turn<'_>) {
+        self.flush();
+        self.continue_drain(turn);
+    }
+
+    pub(crate) fn flush_soon(self: Arc<Self>) {
+        let reactor = Arc::clone(&self.reactor);
+        reactor.submit(Task::Flush(self));
+    }
+
+    pub(crate) fn resume_soon(self: Arc<Self>) {
+        let reactor = Arc::clone(&self.reactor);
+        reactor.submit(Task::Resume(self));
+    }
+
+    pub(crate) fn drain_soon(self: Arc<Self>, deadline: Instant) {
+        let reactor = Arc::clone(&self.reactor);
+        reactor.submit(Task::Drain(self, deadline));
+    }
+
+    pub(crate) fn abort_soon(self: Arc<Self>) {
+        let reactor = Arc::clone(&self.reactor);
+        reactor.submit(Task::Abort(self));
+    }
+
+    fn watch_writability(&self, on: bool) {
+        if let Some(token) = self.token.get() {
+            // The descriptor is registered as long as the connection is not closed; after that nobody waits.
+            let _ = self.stream.reregister(self.reactor.registry(), *token, on);
+        }
+    }
+
+    /// Room for input, or the budget of the last turn was used up.
+    pub(crate) fn resume(self: Arc<Self>, turn: &mut Turn<'_>) {
+        self.readable(turn);
+    }
+
+    fn writable(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        if self.outbound.writable() {
+            self.flush();
+            if self.stream.watches_writability_on_demand() && self.outbound.pending() == 0 {
+                self.watch_writability(false);
+            }
+        }
+        self.continue_drain(turn);
+    }
+
+    fn connecting(self: &Arc<Self>, turn: &mut Turn<'_>) -> bool {
+        let mut reading = self.reading.lock();
+        if reading.phase != Phase::Connecting {
+            return false;
+        }
+        match self.stream.finish_connect() {
+            Ok(true) => {
+                self.owner.connected(&self.core);
+                if self.stream.watches_writability_on_demand() {
+                    self.watch_writability(false);
+                }
+                self.greet(&mut reading);
+                false
+            }
+            Ok(false) => true,
+            Err(error) => {
+                drop(reading);
+                self.end(End::ConnectFailed(error), turn);
+                true
+            }
+        }
+    }
+
+    fn readable(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        let mut reading = self.reading.lock();
+        let mut budget = READ_BYTES_PER_TURN;
+        loop {
+            match self.read_step(&mut reading, turn) {
+                Step::Progress(bytes) => match budget.checked_sub(bytes.max(1)) {
+                    Some(left) => budget = left,
+                    None => {
+                        drop(reading);
+                        return Arc::clone(self).resume_soon();
+                    }
+                },
+                Step::Pause => return,
+                Step::End(end) => {
+                    drop(reading);
+                    return self.end(end, turn);
+                }
+            }
+        }
+    }
+
+    fn read_step(&self, reading: &mut Reading, turn: &mut Turn<'_>) -> Step {
+        match reading.phase {
+            Phase::Connecting | Phase::Closed => return Step::Pause,
+            Phase::Draining { .. } => return outcome(self.stream.read(turn.block)),
+            Phase::Greeting | Phase::Open { .. } => (),
+        }
+        if self.inbound.lock().is_full() {
+            return Step::Pause;
+        }
+        if !reading.leftover.is_empty() {
+            let input = std::mem::take(&mut reading.leftover);
+            return self.decode(reading, &input, turn.now);
+        }
+        match reading.decoder.body_buffer() {
+            Err(error) => return Step::End(End::Wire(error)),
+            Ok(Some((buffer, missing))) => {
+                let step = outcome(self.stream.read_spare(buffer, missing));
+                if let Some(Event::Message(message)) = reading.decoder.body_complete() {
+                    self.deliver(reading, vec![message], turn.now);
+                }
+                return step;
+            }
+            Ok(None) => (),
+        }
+        match self.stream.read(turn.block) {
+            Ok(bytes @ 1..) => {
+                let block: &[u8] = turn.block.get(..bytes).unwrap_or_default();
+                self.decode(reading, block, turn.now)
+            }
+            other => outcome(other),
+        }
+    }
+
+    /// Takes messages out of `input` as long as there is room for them, and keeps the rest.
+    fn decode(&self, reading: &mut Reading, mut input: &[u8], now: Instant) -> Step {
+        let taken = input.len();
+        let max = self.core.recv_max();
+        let mut batch = Vec::new();
+        let mut result = Ok(());
+        loop {
+            match reading.decoder.next(&mut input, max) {
+                Ok(Some(Event::Message(message))) => {
+                    let full = self.charge(&message);
+                    batch.push(message);
+                    if full {
+                        break;
+                    }
+                }
+                Ok(Some(Event::Ready)) => {
+                    if let Err(end) = self.open(reading, now) {
+                        return Step::End(end);
+                    }
+                }
+                Ok(Some(Event::Reply(bytes))) => {
+                    self.outbound.push_control(&bytes);
+                    self.flush();
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        if !batch.is_empty() {
+            self.outbound.heard();
+            self.hand_over(reading, batch, now);
+        }
+        match result {
+            Err(error) => Step::End(End::Wire(error)),
+            Ok(()) => {
+                if !input.is_empty() {
+                    reading.leftover = input.to_vec();
+                }
+                Step::Progress(taken)
+            }
+        }
+    }
+
+    fn charge(&self, message: &Message) -> bool {
+        self.inbound.lock().charge(message.payload_len().saturating_add(MESSAGE_OVERHEAD_BYTES))
+    }
+
+    fn deliver(&self, reading: &Reading, batch: Vec<Message>, now: Instant) {
+        for message in &batch {
+            self.charge(message);
+        }
+        self.outbound.heard();
+        self.hand_over(reading, batch, now);
+    }
+
+    fn hand_over(&self, reading: &Reading, batch: Vec<Message>, now: Instant) {
+        if let Phase::Open { pipe, .. } = reading.phase {
+            jobs::run(self.core.deliver(pipe, batch, now));
+        }
+    }
+
+    /// The peer's header is valid: offers the pipe to the pattern.
+    fn open(&self, reading: &mut Reading, now: Instant) -> Result<(), End> {
+        let Some(me) = self.me.upgrade() else { return Err(End::Local) };
+        let mut jobs = Jobs::new();
+        let attached = self.core.attach(Link::Stream(me), self.owner.endpoint(), now, &mut jobs);
+        if let Some(pipe) = attached {
+            reading.phase = Phase::Open { pipe, since: now };
+            let _ = self.pipe.set(pipe);
+            if let Some(timer) = reading.timer.take() {
+                self.reactor.cancel_timer(timer);
+            }
+        }
+        jobs::run(jobs);
+        attached.map(|_| ()).ok_or(End::Refused)
+    }
+
+    /// Closed from this side: delivers what was accepted until `deadline`, then goes.
+    pub(crate) fn drain(self: Arc<Self>, deadline: Instant, turn: &mut Turn<'_>) {
+        {
+            let mut reading = self.reading.lock();
+            match reading.phase {
+                Phase::Open { .. } => {
+                    reading.phase = Phase::Draining { deadline, next_look: DRAIN_LOOK_FIRST };
+                    reading.leftover = Vec::new();
+                    self.core.count_dropped();
+                }
+                Phase::Draining { .. } | Phase::Closed => return,
+                // Nothing was ever accepted for this peer.
+                Phase::Connecting | Phase::Greeting => {
+                    drop(reading);
+                    return self.end(End::Local, turn);
+                }
+            }
+        }
+        self.flush();
+        self.continue_drain(turn);
+    }
+
+    /// While draining: looks whether all has arrived, throws input away, and sees to being called again.
+    fn continue_drain(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        let mut reading = self.reading.lock();
+        let Phase::Draining { deadline, next_look } = reading.phase else { return };
+        let flushed = self.outbound.pending() == 0;
+        if flushed {
+            self.stream.shutdown_write();
+        }
+        if turn.now >= deadline || (flushed && self.stream.is_settled()) {
+            drop(reading);
+            return self.end(End::Local, turn);
+        }
+        if let Some(timer) = reading.timer.take() {
+            self.reactor.cancel_timer(timer);
+        }
+        let look = if flushed { (turn.now + next_look).min(deadline) } else { deadline };
+        reading.timer = Some(self.add_timer(look));
+        reading.phase = Phase::Draining { deadline, next_look: (next_look * 2).min(DRAIN_LOOK_MAX) };
+        drop(reading);
+        self.readable(turn);
+    }
+
+    /// The operating system has had its time to connect.
+    pub(crate) fn give_up_connecting(self: Arc<Self>, turn: &mut Turn<'_>) {
+        if self.reading.lock().phase == Phase::Connecting {
+            self.end(End::ConnectFailed(io::ErrorKind::TimedOut.into()), turn);
+        }
+    }
+
+    /// Closed from this side without waiting for anything.
+    pub(crate) fn abort(self: Arc<Self>, turn: &mut Turn<'_>) {
+        self.end(End::Local, turn);
+    }
+
+    /// The one way out: leaves reactor, socket and owner.
+    fn end(self: &Arc<Self>, end: End, turn: &mut Turn<'_>) {
+        let phase = {
+            let mut reading = self.reading.lock();
+            if let Some(timer) = reading.timer.take() {
+                self.reactor.cancel_timer(timer);
+            }
+            reading.leftover = Vec::new();
+            std::mem::replace(&mut reading.phase, Phase::Closed)
+        };
+        if phase == Phase::Closed {
+            return;
+        }
+        self.outbound.kill();
+        self.stream.deregister(self.reactor.registry());
+        if let Some(token) = self.token.get() {
+            self.reactor.remove_source(*token);
+        }
+        self.stream.shutdown();
+        let mut jobs = Jobs::new();
+        let mut lived = None;
+        if let Phase::Open { pipe, since } = phase {
+            lived = Some(turn.now.saturating_duration_since(since));
+            self.core.detach(pipe, turn.now, &mut jobs);
+        }
+        jobs::run(jobs);
+        self.core.count_end(&end, phase != Phase::Connecting);
+        self.owner.ended(self, &end, lived);
+        self.core.remove_connection(self);
+    }
+}
+
+/// A read as a step: nothing there, the end, an error, or progress.
+fn outcome(read: io::Result<usize>) -> Step {
+    match read {
+        Ok(0) => Step::End(End::Eof),
+        Ok(bytes) => Step::Progress(bytes),
+        Err(error) => match error.kind() {
+            io::ErrorKind::WouldBlock => Step::Pause,
+            io::ErrorKind::Interrupted => Step::Progress(0),
+            _ => Step::End(End::Io(error)),
+        },
+    }
+}
+
+impl Source for Connection {
+    fn ready(self: Arc<Self>, ready: Ready, turn: &mut Turn<'_>) {
+        if self.connecting(turn) {
+            return;
+        }
+        if ready.write {
+            self.writable(turn);
+        }
+        if ready.read {
+            self.readable(turn);
+        }
+    }
+
+    fn timer(self: Arc<Self>, turn: &mut Turn<'_>) {
+        let phase = {
+            let mut reading = self.reading.lock();
+            reading.timer = None;
+            reading.phase
+        };
+        match phase {
+            Phase::Greeting => self.end(End::Silent, turn),
+            Phase::Draining { .. } => self.continue_drain(turn),
+            Phase::Connecting | Phase::Open { .. } | Phase::Closed => (),
+        }
+    }
+}

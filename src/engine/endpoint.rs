@@ -1,0 +1,389 @@
+//! Endpoints: a [`Listener`] accepts connections, a [`Dialer`] keeps one alive for ever.
+
+use std::io;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use mio::Token;
+use parking_lot::Mutex;
+
+use super::backoff::Backoff;
+use super::connection::{Connection, End};
+use super::reactor::{Reactor, Ready, Source, Task, Turn};
+use super::socket_core::Core;
+use super::timers::TimerKey;
+use crate::address::{BindAddress, ConnectAddress};
+use crate::limits::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, CONNECT_MAX, IPC_BUSY_RETRY};
+use crate::protocol::Priorities;
+use crate::transport::{self, Acceptor, Candidate, Route, SocketStream};
+use crate::wire::SessionKind;
+
+/// What a pipe inherits from its endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndpointInfo {
+    pub(crate) id: u32,
+    pub(crate) priorities: Priorities,
+}
+
+/// Who made a connection, and hears of its fate.
+pub(crate) enum Owner {
+    Listener(Arc<Listener>),
+    Dialer(Arc<Dialer>),
+}
+
+impl Owner {
+    pub(crate) fn endpoint(&self) -> EndpointInfo {
+        match self {
+            Owner::Listener(listener) => listener.info,
+            Owner::Dialer(dialer) => dialer.info,
+        }
+    }
+
+    /// The operating system has connected.
+    pub(crate) fn connected(&self, core: &Core) {
+        if let Owner::Dialer(dialer) = self {
+            dialer.disarm();
+            core.count_connected();
+            core.endpoint_recovered(dialer.info.id);
+        }
+    }
+
+    pub(crate) fn ended(&self, connection: &Arc<Connection>, end: &End, lived: Option<Duration>) {
+        if let Owner::Dialer(dialer) = self {
+            dialer.connection_ended(connection, end, lived);
+        }
+    }
+}
+
+/// Accepts until it is closed, whatever accept says (R236).
+pub(crate) struct Listener {
+    me: Weak<Listener>,
+    core: Arc<Core>,
+    info: EndpointInfo,
+    reactor: Arc<Reactor>,
+    acceptor: Box<dyn Acceptor>,
+    session: SessionKind,
+    token: OnceLock<Token>,
+    closed: Mutex<bool>,
+}
+
+impl Listener {
+    /// Binds and listens; connections are accepted from now on.
+    pub(crate) fn start(core: &Arc<Core>, info: EndpointInfo, address: &BindAddress) -> io::Result<Arc<Listener>> {
+        let (acceptor, session) = transport::listen(address, &core.stream_options())?;
+        let reactor = core.engine()?.reactor();
+        let listener = Arc::new_cyclic(|me| Listener {
+            me: me.clone(),
+            core: Arc::clone(core),
+            info,
+            reactor,
+            acceptor,
+            session,
+            token: OnceLock::new(),
+            closed: Mutex::new(false),
+        });
+        let token = listener.reactor.add_source(Arc::clone(&listener) as Arc<dyn Source>);
+        let _ = listener.token.set(token);
+        if let Err(error) = listener.acceptor.register(listener.reactor.registry(), token) {
+            listener.close();
+            return Err(error);
+        }
+        Ok(listener)
+    }
+
+    pub(crate) fn local_address(&self) -> String {
+        self.acceptor.local_address()
+    }
+
+    /// Stops listening; when this returns the address can be bound again.
+    pub(crate) fn close(&self) {
+        if std::mem::replace(&mut *self.closed.lock(), true) {
+            return;
+        }
+        self.acceptor.deregister(self.reactor.registry());
+        self.acceptor.close();
+        if let Some(token) = self.token.get() {
+            self.reactor.remove_source(*token);
+        }
+    }
+
+    fn accept(self: &Arc<Self>) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            // Held while accepting: a connection is either accepted before close or not at all.
+            let closed = self.closed.lock();
+            if *closed {
+                return;
+            }
+            match self.acceptor.accept(&self.core.stream_options()) {
+                Ok(stream) => {
+                    drop(closed);
+                    self.core.count_accepted();
+                    self.adopt(stream);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => (),
+                    _ => {
+                        drop(closed);
+                        return self.pause(&error);
+                    }
+                },
+            }
+        }
+        // Others want to be served too; the edge is used up, so come back by oneself.
+        let me = Arc::clone(self);
+        self.reactor.submit(Task::Run(Box::new(move |_| me.accept())));
+    }
+
+    fn adopt(self: &Arc<Self>, stream: Box<dyn transport::Stream>) {
+        let Ok(engine) = self.core.engine() else { return };
+        let session = self.session.open(self.core.protocol());
+        let owner = Owner::Listener(Arc::clone(self));
+        // Refused by the system or by a socket that is being closed: the stream is dropped, the peer sees its end.
+        let _ = Connection::start(Arc::clone(&self.core), owner, engine.reactor(), stream, session, true);
+    }
+
+    /// Out of descriptors or memory: trying again at once would spin, so wait a little.
+    fn pause(&self, error: &io::Error) {
+        self.core.count_accept_error();
+        self.core.endpoint_failed(self.info.id, &self.local_address(), error);
+        self.reactor.add_timer(Instant::now() + ACCEPT_PAUSE, self.me.clone() as Weak<dyn Source>);
+    }
+}
+
+impl Source for Listener {
+    fn ready(self: Arc<Self>, _ready: Ready, _turn: &mut Turn<'_>) {
+        self.accept();
+    }
+
+    fn timer(self: Arc<Self>, _turn: &mut Turn<'_>) {
+        self.core.endpoint_recovered(self.info.id);
+        self.accept();
+    }
+}
+
+/// Where a dialer stands.
+enum Dial {
+    /// The name is being looked up.
+    Resolving,
+    /// One candidate is being tried; the rest comes next.
+    Trying { connection: Arc<Connection>, rest: Vec<Candidate> },
+    /// Between attempts.
+    Waiting,
+    Closed,
+}
+
+/// Connects, and connects again, until it is closed (R230).
+pub(crate) struct Dialer {
+    me: Weak<Dialer>,
+    core: Arc<Core>,
+    info: EndpointInfo,
+    reactor: Arc<Reactor>,
+    address: ConnectAddress,
+    session: SessionKind,
+    state: Mutex<DialState>,
+}
+
+struct DialState {
+    dial: Dial,
+    backoff: Backoff,
+    /// The next attempt, or the end of the time that the current one has.
+    timer: Option<TimerKey>,
+    random: fastrand::Rng,
+}
+
+impl Dialer {
+    /// Makes the endpoint; attempts run on the reactor's thread, the first one at once. Fails only when the engine
+    /// cannot start.
+    pub(crate) fn start(
+        core: &Arc<Core>,
+        info: EndpointInfo,
+        address: ConnectAddress,
+        reconnect: Duration,
+        reconnect_max: Duration,
+    ) -> io::Result<Arc<Dialer>> {
+        let reactor = core.engine()?.reactor();
+        let session = transport::session_of(&address)?;
+        let dialer = Arc::new_cyclic(|me| Dialer {
+            me: me.clone(),
+            core: Arc::clone(core),
+            info,
+            reactor,
+            address,
+            session,
+            state: Mutex::new(DialState {
+                dial: Dial::Waiting,
+                backoff: Backoff::new(reconnect, reconnect_max),
+                timer: None,
+                random: fastrand::Rng::new(),
+            }),
+        });
+        dialer.on_reactor(|dialer| dialer.attempt());
+        Ok(dialer)
+    }
+
+    /// Attempts and their ends are handled on one thread, so none can overtake the other.
+    fn on_reactor(self: &Arc<Self>, run: impl FnOnce(&Arc<Dialer>) + Send + 'static) {
+        let me = Arc::clone(self);
+        self.reactor.submit(Task::Run(Box::new(move |_| run(&me))));
+    }
+
+    /// Looks up or tries the first candidate.
+    fn attempt(self: &Arc<Self>) {
+        if matches!(self.state.lock().dial, Dial::Closed) {
+            return;
+        }
+        match transport::route(&self.address, &self.core.stream_options()) {
+            Ok(Route::Direct(candidates)) => self.try_next(candidates),
+            Ok(Route::Lookup(query)) => {
+                self.state.lock().dial = Dial::Resolving;
+                let me = self.me.clone();
+                let done = move |found| {
+                    if let Some(dialer) = Weak::upgrade(&me) {
+                        dialer.on_reactor(|dialer| dialer.resolved(found));
+                    }
+                };
+                if let Err(error) = transport::resolve::lookup(query, done) {
+                    self.failed(&error);
+                }
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn resolved(self: &Arc<Self>, found: io::Result<Vec<Candidate>>) {
+        match found {
+            Ok(candidates) => self.try_next(candidates),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Starts to connect to the first candidate that the system does not refuse at once.
+    fn try_next(self: &Arc<Self>, mut candidates: Vec<Candidate>) {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        while !candidates.is_empty() {
+            let candidate = candidates.remove(0);
+            if matches!(self.state.lock().dial, Dial::Closed) {
+                return;
+            }
+            self.core.count_connecting();
+            match self.connect(&candidate) {
+                Ok(connection) => {
+                    let mut state = self.state.lock();
+                    if matches!(state.dial, Dial::Closed) {
+                        drop(state);
+                        return connection.abort_soon();
+                    }
+                    self.arm(&mut state, CONNECT_MAX);
+                    state.dial = Dial::Trying { connection, rest: candidates };
+                    return;
+                }
+                Err(error) => {
+                    self.core.count_connect_error();
+                    last = error;
+                }
+            }
+        }
+        self.failed(&last);
+    }
+
+    fn connect(self: &Arc<Self>, candidate: &Candidate) -> io::Result<Arc<Connection>> {
+        let stream = Box::new(SocketStream::connect(candidate, &self.core.stream_options())?);
+        let session = self.session.open(self.core.protocol());
+        let owner = Owner::Dialer(Arc::clone(self));
+        let reactor = Arc::clone(&self.reactor);
+        Connection::start(Arc::clone(&self.core), owner, reactor, stream, session, false)
+    }
+
+    /// A connection of this endpoint is over: the next candidate, or the next attempt.
+    fn connection_ended(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        end: &End,
+        lived: Option<Duration>,
+    ) {
+        let mut state = self.state.lock();
+        let rest = match &mut state.dial {
+            Dial::Trying { connection: current, rest } if Arc::ptr_eq(current, connection) => std::mem::take(rest),
+            _ => return,
+        };
+        state.dial = Dial::Waiting;
+        state.backoff.connection_ended(lived);
+        drop(state);
+        match end {
+            End::ConnectFailed(_) if !rest.is_empty() => self.try_next(rest),
+            End::ConnectFailed(error) => self.failed(error),
+            _ => self.wait_for_next(),
+        }
+    }
+
+    /// No candidate could be connected.
+    fn failed(self: &Arc<Self>, error: &io::Error) {
+        self.core.endpoint_failed(self.info.id, &self.address.to_string(), error);
+        // A Unix listener whose backlog is full says so at once: it is alive and will soon accept.
+        if error.kind() == io::ErrorKind::WouldBlock {
+            let mut state = self.state.lock();
+            return self.arm_waiting(&mut state, IPC_BUSY_RETRY);
+        }
+        self.wait_for_next();
+    }
+
+    fn wait_for_next(&self) {
+        let mut state = self.state.lock();
+        let chance = state.random.u32(..);
+        let wait = state.backoff.next_wait(chance);
+        self.arm_waiting(&mut state, wait);
+    }
+
+    fn arm_waiting(&self, state: &mut DialState, wait: Duration) {
+        if !matches!(state.dial, Dial::Closed) {
+            state.dial = Dial::Waiting;
+            self.arm(state, wait);
+        }
+    }
+
+    fn arm(&self, state: &mut DialState, wait: Duration) {
+        if let Some(timer) = state.timer.take() {
+            self.reactor.cancel_timer(timer);
+        }
+        let at = Instant::now() + wait;
+        state.timer = Some(self.reactor.add_timer(at, self.me.clone() as Weak<dyn Source>));
+    }
+
+    fn disarm(&self) {
+        if let Some(timer) = self.state.lock().timer.take() {
+            self.reactor.cancel_timer(timer);
+        }
+    }
+
+    /// Ends the endpoint; its connection is ended by the socket.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        if let Some(timer) = state.timer.take() {
+            self.reactor.cancel_timer(timer);
+        }
+        let before = std::mem::replace(&mut state.dial, Dial::Closed);
+        drop(state);
+        drop(before);
+    }
+}
+
+impl Source for Dialer {
+    fn ready(self: Arc<Self>, _ready: Ready, _turn: &mut Turn<'_>) {}
+
+    fn timer(self: Arc<Self>, turn: &mut Turn<'_>) {
+        let overdue = {
+            let mut state = self.state.lock();
+            state.timer = None;
+            match &state.dial {
+                Dial::Waiting => None,
+                Dial::Trying { connection, .. } => Some(Arc::clone(connection)),
+                Dial::Resolving | Dial::Closed => return,
+            }
+        };
+        match overdue {
+            None => self.attempt(),
+            Some(connection) => connection.give_up_connecting(turn),
+        }
+    }
+}

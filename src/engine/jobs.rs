@@ -1,0 +1,71 @@
+//! What is to be done once a socket's lock is released: wake-ups, writes, and calls into other sockets.
+//!
+//! No two sockets' locks are ever held together: whoever holds one notes the rest here, and [`run`] does it
+//! afterwards, in order, including what that brings forth.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::connection::Connection;
+use super::socket_core::Core;
+use super::waiters::Waker;
+use crate::protocol::PipeId;
+use crate::transport::inproc;
+
+pub(crate) enum Job {
+    /// Wake a thread or a future.
+    Wake(Waker),
+    /// Write what waits for this connection, now, on this thread.
+    Flush(Arc<Connection>),
+    /// Have the I/O thread write it.
+    FlushSoon(Arc<Connection>),
+    /// Have the I/O thread read on.
+    Resume(Arc<Connection>),
+    /// Hand the messages of an inproc lane to the socket at its end.
+    Pump(inproc::End),
+    /// The peer at this end is gone.
+    PeerGone(inproc::End),
+    /// The inproc pipe has room again.
+    Writable(Arc<Core>, PipeId),
+    /// An inproc name may have partners that fit now.
+    Pair(Arc<inproc::Name>),
+}
+
+/// Nearly always one or two.
+pub(crate) type Jobs = SmallVec<[Job; 2]>;
+
+/// Does all of it. Called without any socket's lock.
+pub(crate) fn run(jobs: Jobs) {
+    if jobs.is_empty() {
+        return;
+    }
+    let mut queue: VecDeque<Job> = VecDeque::new();
+    let mut more = jobs;
+    loop {
+        let mut next = Jobs::new();
+        for job in more.drain(..) {
+            run_one(job, &mut next);
+        }
+        queue.extend(next);
+        match queue.pop_front() {
+            Some(job) => more.push(job),
+            None => return,
+        }
+    }
+}
+
+fn run_one(job: Job, jobs: &mut Jobs) {
+    match job {
+        Job::Wake(waker) => waker.wake(),
+        Job::Flush(connection) => connection.flush_into(jobs),
+        Job::FlushSoon(connection) => connection.flush_soon(),
+        Job::Resume(connection) => connection.resume_soon(),
+        Job::Pump(end) => inproc::pump(&end, jobs),
+        Job::PeerGone(end) => inproc::peer_gone(&end, jobs),
+        Job::Writable(core, pipe) => core.pipe_writable(pipe, jobs),
+        Job::Pair(name) => inproc::pair(&name, Instant::now(), jobs),
+    }
+}

@@ -1,0 +1,320 @@
+//! [`Reactor`]: one `mio::Poll` with the sources registered in it, the timers, and the tasks for whoever turns it.
+//!
+//! Usually an I/O thread turns it; any thread may ([`Reactor::turn`]). One thread at a time does, the others wait
+//! for it, so a source is never called by two threads at once.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Registry, Token};
+use parking_lot::{Condvar, Mutex};
+
+use super::connection::Connection;
+use super::timers::{TimerKey, Timers};
+use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES};
+
+/// The token of the waker; sources get all others.
+const WAKE: Token = Token(usize::MAX);
+
+/// Something the reactor calls: a connection, a listener, a dialer, a socket with a deadline.
+pub(crate) trait Source: Send + Sync {
+    /// The descriptor may be ready: go on until it would block.
+    fn ready(self: Arc<Self>, ready: Ready, turn: &mut Turn<'_>);
+    /// A timer added for this source is due.
+    fn timer(self: Arc<Self>, turn: &mut Turn<'_>);
+}
+
+/// Which directions may have become ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+/// What the turning thread lends to the sources it calls.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Instant,
+    /// The thread's own block to read into: connections that wait hold no buffer.
+    pub(crate) block: &'a mut [u8],
+}
+
+/// Work for the turning thread.
+pub(crate) enum Task {
+    /// Write what waits.
+    Flush(Arc<Connection>),
+    /// There is room for input again.
+    Resume(Arc<Connection>),
+    /// Stop taking part: flush until the deadline, then go.
+    Drain(Arc<Connection>, Instant),
+    /// Go at once.
+    Abort(Arc<Connection>),
+    /// Anything rare.
+    Run(Box<dyn FnOnce(&mut Turn<'_>) + Send>),
+}
+
+pub(crate) struct Reactor {
+    poll: Mutex<Turning>,
+    /// Told after each turn, for threads that found somebody else turning.
+    turned: Condvar,
+    turning: Mutex<bool>,
+    registry: Registry,
+    waker: mio::Waker,
+    /// The turning thread is in `poll`, or about to enter it.
+    asleep: AtomicBool,
+    sources: Mutex<Sources>,
+    timers: Mutex<Timers<Weak<dyn Source>>>,
+    inbox: Mutex<Vec<Task>>,
+    stop: AtomicBool,
+    turns: AtomicUsize,
+}
+
+struct Turning {
+    poll: Poll,
+    events: Events,
+    block: Box<[u8]>,
+    tasks: Vec<Task>,
+}
+
+impl Reactor {
+    pub(crate) fn new() -> io::Result<Arc<Reactor>> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKE)?;
+        let turning = Turning {
+            poll,
+            events: Events::with_capacity(EVENTS_PER_TURN),
+            block: vec![0; READ_BLOCK_BYTES].into_boxed_slice(),
+            tasks: Vec::new(),
+        };
+        Ok(Arc::new(Reactor {
+            poll: Mutex::new(turning),
+            turned: Condvar::new(),
+            turning: Mutex::new(false),
+            registry,
+            waker,
+            asleep: AtomicBool::new(false),
+            sources: Mutex::new(Sources::default()),
+            timers: Mutex::new(Timers::new()),
+            inbox: Mutex::new(Vec::new()),
+            stop: AtomicBool::new(false),
+            turns: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Reserves a token for `source`; register the descriptor with it afterwards.
+    pub(crate) fn add_source(&self, source: Arc<dyn Source>) -> Token {
+        self.sources.lock().add(source)
+    }
+
+    pub(crate) fn remove_source(&self, token: Token) {
+        // The source is dropped outside the lock: it may own others.
+        let removed = self.sources.lock().remove(token);
+        drop(removed);
+    }
+
+    /// Where descriptors are registered, from any thread.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Has `source` called at `at`.
+    pub(crate) fn add_timer(&self, at: Instant, source: Weak<dyn Source>) -> TimerKey {
+        let (key, first) = self.timers.lock().add(at, source);
+        if first {
+            self.wake();
+        }
+        key
+    }
+
+    pub(crate) fn cancel_timer(&self, key: TimerKey) {
+        self.timers.lock().cancel(key);
+    }
+
+    /// Hands work to the turning thread.
+    pub(crate) fn submit(&self, task: Task) {
+        self.inbox.lock().push(task);
+        self.wake();
+    }
+
+    /// Wakes the turning thread if it sleeps; costs a system call only then.
+    pub(crate) fn wake(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            // The only error is a full counter or pipe, and then a wake-up is pending anyway.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Ends the thread that runs [`run`](Reactor::run).
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.inbox.lock().push(Task::Run(Box::new(|_| ())));
+        self.wake();
+    }
+
+    /// Turns until [`stop`](Reactor::stop).
+    pub(crate) fn run(&self) {
+        while !self.stop.load(Ordering::SeqCst) {
+            // A panic is a bug of ours; it costs what was being done, not the host's other connections.
+            let turn = std::panic::AssertUnwindSafe(|| self.turn(None));
+            if let Ok(Err(_)) | Err(_) = std::panic::catch_unwind(turn) {
+                self.leave();
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Waits for events, timers and tasks until `timeout` (`None`: for ever) and handles what there is. When another
+    /// thread is turning, waits until that turn is over: then progress has been made, if not by this thread.
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        if !self.enter(timeout) {
+            return Ok(());
+        }
+        let result = self.turn_alone(timeout);
+        self.leave();
+        result
+    }
+
+    fn enter(&self, timeout: Option<Duration>) -> bool {
+        let mut turning = self.turning.lock();
+        if !*turning {
+            *turning = true;
+            return true;
+        }
+        match timeout {
+            Some(timeout) => drop(self.turned.wait_for(&mut turning, timeout)),
+            None => self.turned.wait(&mut turning),
+        }
+        false
+    }
+
+    fn leave(&self) {
+        *self.turning.lock() = false;
+        self.turned.notify_all();
+    }
+
+    fn turn_alone(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut guard = self.poll.lock();
+        let Turning { poll, events, block, tasks } = &mut *guard;
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.asleep.store(true, Ordering::SeqCst);
+        let timeout = if self.inbox.lock().is_empty() { self.until_next_timer(timeout) } else { Some(Duration::ZERO) };
+        let polled = poll.poll(events, timeout);
+        self.asleep.store(false, Ordering::SeqCst);
+        match polled {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => (),
+        }
+        let mut turn = Turn { now: Instant::now(), block };
+        for event in events.iter().filter(|event| event.token() != WAKE) {
+            let source = self.sources.lock().get(event.token());
+            if let Some(source) = source {
+                let closed = event.is_error() || event.is_read_closed() || event.is_write_closed();
+                let ready = Ready {
+                    read: event.is_readable() || closed,
+                    write: event.is_writable() || event.is_error() || event.is_write_closed(),
+                };
+                source.ready(ready, &mut turn);
+            }
+        }
+        self.fire_timers(&mut turn);
+        self.run_tasks(tasks, &mut turn);
+        Ok(())
+    }
+
+    fn until_next_timer(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let Some(at) = self.timers.lock().next_at() else { return timeout };
+        let wait = at.saturating_duration_since(Instant::now());
+        Some(timeout.map_or(wait, |timeout| timeout.min(wait)))
+    }
+
+    fn fire_timers(&self, turn: &mut Turn<'_>) {
+        loop {
+            // The lock is not held while the source is called: it will add its next timer.
+            let due = self.timers.lock().pop_due(turn.now);
+            match due {
+                Some(source) => {
+                    if let Some(source) = source.upgrade() {
+                        source.timer(turn);
+                    }
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// One round only: what these tasks submit waits for the next turn, so that events are not starved.
+    fn run_tasks(&self, tasks: &mut Vec<Task>, turn: &mut Turn<'_>) {
+        std::mem::swap(tasks, &mut *self.inbox.lock());
+        for task in tasks.drain(..) {
+            match task {
+                Task::Flush(connection) => connection.flush_scheduled(turn),
+                Task::Resume(connection) => connection.resume(turn),
+                Task::Drain(connection, deadline) => connection.drain(deadline, turn),
+                Task::Abort(connection) => connection.abort(turn),
+                Task::Run(run) => run(turn),
+            }
+        }
+    }
+
+    /// Turns so far: an idle engine makes none.
+    pub(crate) fn turns(&self) -> usize {
+        self.turns.load(Ordering::Relaxed)
+    }
+}
+
+/// Sources by token: a slot that is reused and a generation that is not, so that a late event of a closed source
+/// never reaches the one that took its slot.
+#[derive(Default)]
+struct Sources {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    source: Option<Arc<dyn Source>>,
+}
+
+/// Bits of a token that are the slot; the rest is the generation.
+const SLOT_BITS: u32 = usize::BITS / 2;
+const SLOT_MASK: usize = (1 << SLOT_BITS) - 1;
+/// One bit less, so that no token equals [`WAKE`].
+const GENERATION_MASK: u32 = (SLOT_MASK >> 1) as u32;
+
+impl Sources {
+    fn add(&mut self, source: Arc<dyn Source>) -> Token {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.source = Some(source);
+        Token(((slot.generation & GENERATION_MASK) as usize) << SLOT_BITS | index as usize)
+    }
+
+    fn find(&mut self, token: Token) -> Option<&mut Slot> {
+        let generation = (token.0 >> SLOT_BITS) as u32;
+        let slot = self.slots.get_mut(token.0 & SLOT_MASK)?;
+        (slot.generation & GENERATION_MASK == generation).then_some(slot)
+    }
+
+    fn get(&mut self, token: Token) -> Option<Arc<dyn Source>> {
+        self.find(token)?.source.clone()
+    }
+
+    fn remove(&mut self, token: Token) -> Option<Arc<dyn Source>> {
+        let slot = self.find(token)?;
+        let source = slot.source.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push((token.0 & SLOT_MASK) as u32);
+        Some(source)
+    }
+}
+
+/// What a stream's descriptor is watched for.
+pub(crate) fn interest(write: bool) -> Interest {
+    if write { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+}

@@ -1,0 +1,312 @@
+//! [`Core`]: one socket. Its lock guards the pattern and everything that belongs to it; nothing blocks, writes to a
+//! network or calls another socket while holding it (readiness descriptors excepted): that goes into [`Jobs`].
+
+mod close;
+mod counters;
+mod endpoints;
+mod pipes;
+mod transfer;
+mod waiting;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Engine;
+use super::connection::Connection;
+use super::jobs::{self, Job, Jobs};
+use super::reactor::{Reactor, Ready, Source, Turn};
+use super::waiters::WaitQueue;
+use crate::error::Error;
+use crate::options::Options;
+use crate::protocol::{self, Effects, Mode, OptionRefusal, Pattern, PatternOption, Protocol};
+use crate::sys;
+use crate::transport::StreamOptions;
+
+pub use counters::Statistics;
+use endpoints::Endpoint;
+pub(crate) use pipes::Link;
+use pipes::Pipes;
+pub(crate) use waiting::Patience;
+use waiting::{Level, Watcher};
+
+pub(crate) struct Core {
+    me: Weak<Core>,
+    protocol: Protocol,
+    mode: Mode,
+    /// The process that made this socket: in a forked child it is closed.
+    generation: u64,
+    /// Live copy of the option, in bytes; [`UNLIMITED`].
+    recv_max: AtomicUsize,
+    engine: OnceLock<Lease>,
+    lease_returned: AtomicBool,
+    /// Where the pattern's deadlines are kept; set with the first one.
+    timer_reactor: OnceLock<Arc<Reactor>>,
+    state: Mutex<State>,
+    /// Told when a blocked caller has left a closed socket, and when a connection of it is gone.
+    left: Condvar,
+}
+
+const UNLIMITED: usize = usize::MAX;
+
+/// The engine a socket uses, and whether it is the counted default one.
+struct Lease {
+    engine: Engine,
+    default: bool,
+}
+
+struct State {
+    pattern: Box<dyn Pattern>,
+    fx: Effects,
+    pipes: Pipes,
+    endpoints: BTreeMap<u32, Endpoint>,
+    /// Ids are never reused within a socket (R94).
+    next_endpoint: u32,
+    /// Every connection that is not over, by address: in handshake, open, or draining.
+    connections: HashMap<usize, Arc<Connection>>,
+    options: Options,
+    stats: Statistics,
+    recv_waiters: WaitQueue,
+    send_waiters: WaitQueue,
+    watchers: Vec<Watcher>,
+    next_watcher: u64,
+    recv_level: Level,
+    send_level: Level,
+    /// When the engine will call for the pattern's deadline; never later than the deadline.
+    armed: Option<Instant>,
+    /// Callers inside a blocking call.
+    blocked: usize,
+    closed: bool,
+}
+
+impl Core {
+    pub(crate) fn new(protocol: Protocol, mode: Mode, options: Options, engine: Option<Engine>) -> Arc<Core> {
+        let seed = fastrand::u32(..);
+        let lease = OnceLock::new();
+        if let Some(engine) = engine {
+            let _ = lease.set(Lease { engine, default: false });
+        }
+        let core = Arc::new_cyclic(|me| Core {
+            me: me.clone(),
+            protocol,
+            mode,
+            generation: sys::generation(),
+            recv_max: AtomicUsize::new(options.recv_max.unwrap_or(UNLIMITED)),
+            engine: lease,
+            lease_returned: AtomicBool::new(false),
+            timer_reactor: OnceLock::new(),
+            state: Mutex::new(State {
+                pattern: protocol::create(protocol, mode, seed),
+                fx: Effects::default(),
+                pipes: Pipes::new(fastrand::u32(..)),
+                endpoints: BTreeMap::new(),
+                next_endpoint: 1,
+                connections: HashMap::new(),
+                stats: Statistics::default(),
+                recv_waiters: WaitQueue::default(),
+                send_waiters: WaitQueue::default(),
+                watchers: Vec::new(),
+                next_watcher: 0,
+                recv_level: Level::default(),
+                send_level: Level::default(),
+                armed: None,
+                blocked: 0,
+                closed: false,
+                options,
+            }),
+            left: Condvar::new(),
+        });
+        let ttl = core.state.lock().options.max_ttl;
+        // Every pattern takes this one.
+        let _ = core.set_pattern_option("max_ttl", PatternOption::MaxTtl(ttl));
+        core
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether this process is a forked child of the one that made the socket: then nothing of it may be touched.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.generation != sys::generation()
+    }
+
+    /// The engine; the default one is started now if this is the first need for it.
+    pub(crate) fn engine(&self) -> io::Result<Engine> {
+        if let Some(lease) = self.engine.get() {
+            return Ok(lease.engine.clone());
+        }
+        let engine = Engine::acquire_default()?;
+        if self.engine.set(Lease { engine: engine.clone(), default: true }).is_err() {
+            // Another thread was quicker; one lease is enough.
+            Engine::release_default();
+        }
+        Ok(engine)
+    }
+
+    fn is_threadless(&self) -> Option<&Engine> {
+        self.engine.get().map(|lease| &lease.engine).filter(|engine| engine.threads() == 0)
+    }
+
+    /// The receive limit in bytes, `None` for unlimited.
+    pub(crate) fn recv_max(&self) -> Option<usize> {
+        Some(self.recv_max.load(Ordering::Relaxed)).filter(|max| *max != UNLIMITED)
+    }
+
+    /// NN_SNDBUF and NN_RCVBUF as they are now.
+    pub(crate) fn buffer_bounds(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.options.send_buffer, state.options.recv_buffer)
+    }
+
+    pub(crate) fn stream_options(&self) -> StreamOptions {
+        let state = self.state.lock();
+        let options = &state.options;
+        StreamOptions {
+            nodelay: options.tcp_nodelay,
+            send_buffer: options.send_buffer_set.then_some(options.send_buffer),
+            recv_buffer: options.recv_buffer_set.then_some(options.recv_buffer),
+            ipv4_only: options.ipv4_only,
+        }
+    }
+
+    /// A copy of the options.
+    pub(crate) fn options(&self) -> Result<Options, Error> {
+        self.open_state(|state| state.options.clone())
+    }
+
+    /// Changes options; live ones take effect now.
+    pub(crate) fn set_options<R>(&self, change: impl FnOnce(&mut Options) -> Result<R, Error>) -> Result<R, Error> {
+        let (result, ttl) = self.open_state(|state| {
+            let result = change(&mut state.options);
+            self.recv_max.store(state.options.recv_max.unwrap_or(UNLIMITED), Ordering::Relaxed);
+            (result, state.options.max_ttl)
+        })?;
+        let result = result?;
+        self.set_pattern_option("max_ttl", PatternOption::MaxTtl(ttl))?;
+        Ok(result)
+    }
+
+    pub(crate) fn set_pattern_option(&self, name: &'static str, option: PatternOption<'_>) -> Result<(), Error> {
+        let refused = self.act(|state, _, _| state.pattern.set_option(&mut state.fx, option))?;
+        refused.map_err(|refusal| match (refusal, option) {
+            (OptionRefusal::NoSuchTopic, PatternOption::Unsubscribe(topic)) => Error::NotSubscribed(topic.len()),
+            _ => Error::NoSuchOption { protocol: self.protocol, option: name },
+        })
+    }
+
+    /// Looks at an open socket's state.
+    fn open_state<R>(&self, look: impl FnOnce(&mut State) -> R) -> Result<R, Error> {
+        if self.is_inherited() {
+            return Err(Error::Closed);
+        }
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        Ok(look(&mut state))
+    }
+
+    /// Has the pattern do something on an open socket, and carries out what it wants.
+    fn act<R>(&self, action: impl FnOnce(&mut State, &mut Jobs, Instant) -> R) -> Result<R, Error> {
+        if self.is_inherited() {
+            return Err(Error::Closed);
+        }
+        let mut jobs = Jobs::new();
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        let result = action(&mut state, &mut jobs, now);
+        self.settle(&mut state, now, &mut jobs);
+        drop(state);
+        jobs::run(jobs);
+        Ok(result)
+    }
+
+    /// After every call of the pattern: the drain rule, then whoever waits, then the deadline.
+    fn settle(&self, state: &mut State, now: Instant, jobs: &mut Jobs) {
+        state.carry_out(now, jobs);
+        state.announce(jobs);
+        self.arm(state);
+    }
+
+    /// Sees to being called at the pattern's deadline. An earlier call that is already arranged does: it looks again.
+    fn arm(&self, state: &mut State) {
+        let Some(at) = state.pattern.next_timeout() else { return };
+        if state.armed.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        let reactor = match self.timer_reactor.get() {
+            Some(reactor) => reactor,
+            None => match self.engine() {
+                Ok(engine) => self.timer_reactor.get_or_init(|| engine.reactor()),
+                // Without an engine nobody calls, but a caller that waits for the deadline wakes by itself.
+                Err(_) => return,
+            },
+        };
+        reactor.add_timer(at, self.me.clone() as Weak<dyn Source>);
+        state.armed = Some(at);
+    }
+
+    fn deadline_reached(&self, now: Instant) {
+        // A socket that was closed meanwhile has no deadlines.
+        let _ = self.act(|state, _, _| {
+            state.armed = None;
+            if state.pattern.next_timeout().is_some_and(|at| at <= now) {
+                state.pattern.handle_timeout(&mut state.fx, now);
+            }
+        });
+    }
+}
+
+impl Source for Core {
+    fn ready(self: Arc<Self>, _ready: Ready, _turn: &mut Turn<'_>) {}
+
+    fn timer(self: Arc<Self>, turn: &mut Turn<'_>) {
+        self.deadline_reached(turn.now);
+    }
+}
+
+impl State {
+    /// The drain rule: does everything the pattern asked for, and tells it which pipes are full.
+    fn carry_out(&mut self, now: Instant, jobs: &mut Jobs) {
+        while let Some((pipe, message)) = self.fx.transmit.pop_front() {
+            if let Some(link) = self.pipes.get(pipe)
+                && link.push(message, now, jobs) == super::Room::Full
+            {
+                self.pattern.handle_full(pipe);
+            }
+        }
+        for (pipe, bytes) in self.fx.release.drain(..) {
+            if let Some(link) = self.pipes.get(pipe) {
+                link.release(bytes, jobs);
+            }
+        }
+    }
+
+    /// Wakes one caller for each direction that can proceed, sets the descriptors, tells polls.
+    fn announce(&mut self, jobs: &mut Jobs) {
+        let ready = self.pattern.readiness();
+        if ready.recv && !self.recv_waiters.is_empty() {
+            jobs.extend(self.recv_waiters.take_one().map(Job::Wake));
+        }
+        if ready.send && !self.send_waiters.is_empty() {
+            jobs.extend(self.send_waiters.take_one().map(Job::Wake));
+        }
+        self.recv_level.set(ready.recv);
+        self.send_level.set(ready.send);
+        if !self.watchers.is_empty() {
+            self.tell_watchers(ready, jobs);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Closing: from any thread, at any time, any number of times, in bounded time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Core, Link};
+use crate::engine::Engine;
+use crate::engine::connection::Connection;
+use crate::engine::jobs::{self, Jobs};
+use crate::error::Error;
+use crate::limits::{CLOSE_MARGIN, THREADLESS_TURN};
+
+impl Core {
+    /// Begins to close: blocked callers return [`Error::Closed`], pipes are gone for their peers on inproc, network
+    /// connections deliver what was accepted until the linger time is over. Returns when that is.
+    pub(crate) fn begin_close(self: &Arc<Self>) -> Result<Instant, Error> {
+        let mut jobs = Jobs::new();
+        let now = Instant::now();
+        let (endpoints, connections, linger) = self.open_state(|state| {
+            state.closed = true;
+            for link in state.let_go(|_| true, now) {
+                if let Link::Inproc(end) = link {
+                    end.leave(&mut jobs);
+                }
+            }
+            // Nothing new is transmitted from here on.
+            state.fx.transmit.clear();
+            state.fx.release.clear();
+            state.tell_everybody(&mut jobs);
+            let connections: Vec<Arc<Connection>> = state.connections.values().cloned().collect();
+            (std::mem::take(&mut state.endpoints), connections, state.options.linger)
+        })?;
+        for endpoint in endpoints.values() {
+            self.stop(endpoint);
+        }
+        let deadline = now + linger;
+        for connection in connections {
+            connection.drain_soon(deadline);
+        }
+        jobs::run(jobs);
+        Ok(deadline)
+    }
+
+    /// Waits until every connection is over and every blocked caller has left; what is left at `deadline` is cut off.
+    pub(crate) fn finish_close(self: &Arc<Self>, deadline: Instant) {
+        if !self.wait_until_empty(deadline) {
+            let late: Vec<_> = self.state.lock().connections.values().cloned().collect();
+            for connection in late {
+                connection.abort_soon();
+            }
+            self.wait_until_empty(Instant::now() + CLOSE_MARGIN);
+        }
+        self.state.lock().drop_descriptors();
+        if self.engine.get().is_some_and(|lease| lease.default)
+            && !self.lease_returned.swap(true, Ordering::AcqRel)
+        {
+            Engine::release_default();
+        }
+    }
+
+    fn wait_until_empty(&self, deadline: Instant) -> bool {
+        loop {
+            let mut state = self.state.lock();
+            if state.connections.is_empty() && state.blocked == 0 {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                return false;
+            }
+            match self.is_threadless() {
+                None => drop(self.left.wait_for(&mut state, left)),
+                Some(engine) => {
+                    drop(state);
+                    // Nobody else moves the bytes that have to leave. An error shows again at the next turn.
+                    let _ = engine.turn(Some(left.min(THREADLESS_TURN)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The pipes of a socket: dense slots, keys that are not reused (R165).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::engine::Room;
+use crate::engine::connection::Connection;
+use crate::engine::jobs::Jobs;
+use crate::message::Message;
+use crate::protocol::PipeId;
+use crate::transport::inproc;
+
+/// What a pipe is made of.
+#[derive(Clone)]
+pub(crate) enum Link {
+    Stream(Arc<Connection>),
+    Inproc(inproc::End),
+}
+
+impl Link {
+    /// Takes a message towards the peer.
+    pub(super) fn push(&self, message: Message, now: Instant, jobs: &mut Jobs) -> Room {
+        match self {
+            Link::Stream(connection) => connection.push(message, now, jobs),
+            Link::Inproc(end) => end.push(message, jobs),
+        }
+    }
+
+    /// `bytes` from the peer do not wait here any longer.
+    pub(super) fn release(&self, bytes: usize, jobs: &mut Jobs) {
+        match self {
+            Link::Stream(connection) => connection.release(bytes, jobs),
+            Link::Inproc(end) => end.release(bytes, jobs),
+        }
+    }
+}
+
+pub(super) struct Pipe {
+    pub(super) id: PipeId,
+    pub(super) endpoint: u32,
+    pub(super) link: Link,
+}
+
+pub(super) struct Pipes {
+    slots: Vec<Option<Pipe>>,
+    free: Vec<u32>,
+    next_key: u32,
+    /// Keys given out; once they wrap, live ones are avoided.
+    given: u64,
+}
+
+impl Pipes {
+    pub(super) fn new(first_key: u32) -> Self {
+        Pipes { slots: Vec::new(), free: Vec::new(), next_key: first_key, given: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(super) fn add(&mut self, endpoint: u32, link: Link) -> PipeId {
+        let key = self.fresh_key();
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        });
+        let id = PipeId::new(slot, key);
+        self.slots[id.slot()] = Some(Pipe { id, endpoint, link });
+        id
+    }
+
+    fn fresh_key(&mut self) -> u32 {
+        loop {
+            self.next_key = self.next_key.wrapping_add(1) & PipeId::KEY_MASK;
+            self.given += 1;
+            let wrapped = self.given > u64::from(PipeId::KEY_MASK);
+            if !wrapped || !self.iter().any(|pipe| pipe.id.key() == self.next_key) {
+                return self.next_key;
+            }
+        }
+    }
+
+    pub(super) fn get(&self, id: PipeId) -> Option<&Link> {
+        self.slots.get(id.slot())?.as_ref().filter(|pipe| pipe.id == id).map(|pipe| &pipe.link)
+    }
+
+    pub(super) fn remove(&mut self, id: PipeId) -> Option<Pipe> {
+        let slot = self.slots.get_mut(id.slot())?;
+        let pipe = slot.take_if(|pipe| pipe.id == id)?;
+        self.free.push(id.slot() as u32);
+        Some(pipe)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pipe> {
+        self.slots.iter().flatten()
+    }
+}

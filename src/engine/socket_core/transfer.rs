@@ -1,0 +1,172 @@
+//! Messages: what the application sends and receives, and what connections deliver.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::waiting::{Direction, Patience};
+use super::{Core, Link};
+use crate::engine::EndpointInfo;
+use crate::engine::connection::Connection;
+use crate::engine::jobs::{self, Jobs};
+use crate::error::{Error, SendError};
+use crate::message::Message;
+use crate::protocol::{PipeId, RecvRefusal, Rejected, SendRefusal};
+
+impl Core {
+    /// Sends, waiting as `patience` says. A message that is not sent comes back.
+    pub(crate) fn send(&self, message: Message, patience: Patience) -> Result<(), SendError> {
+        let mut message = message;
+        loop {
+            match self.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err(SendError { error: Error::WouldBlock, message: back }) if patience.waits() => {
+                    message = back;
+                    if let Err(error) = self.wait(Direction::Send, patience) {
+                        return Err(SendError { error, message });
+                    }
+                }
+                Err(refused) => return Err(refused),
+            }
+        }
+    }
+
+    fn try_send(&self, message: Message) -> Result<(), SendError> {
+        let len = message.len();
+        let mut slot = Some(message);
+        let sent = self.act(|state, _, now| {
+            let message = slot.take().unwrap_or_default();
+            state.pattern.send(&mut state.fx, now, message).map(|()| state.stats.sent(len))
+        });
+        let Rejected { message, reason } = match sent {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(rejected)) => rejected,
+            Err(error) => return Err(SendError { error, message: slot.unwrap_or_default() }),
+        };
+        let error = match reason {
+            SendRefusal::Full => Error::WouldBlock,
+            SendRefusal::State => Error::State("nothing to answer: receive a request or survey first"),
+            SendRefusal::Unsupported => Error::Unsupported { protocol: self.protocol, operation: "send" },
+            SendRefusal::Header => Error::Header { protocol: self.protocol, len: message.header().len() },
+        };
+        Err(SendError { error, message })
+    }
+
+    /// Receives, waiting as `patience` says.
+    pub(crate) fn recv(&self, patience: Patience) -> Result<Message, Error> {
+        loop {
+            match self.try_recv() {
+                Err(Error::WouldBlock) if patience.waits() => self.wait(Direction::Recv, patience)?,
+                other => return other,
+            }
+        }
+    }
+
+    fn try_recv(&self) -> Result<Message, Error> {
+        let received = self.act(|state, _, now| {
+            // A deadline that has passed counts even if the engine is late to say so.
+            if state.pattern.next_timeout().is_some_and(|at| at <= now) {
+                state.pattern.handle_timeout(&mut state.fx, now);
+            }
+            let received = state.pattern.recv(&mut state.fx, now);
+            if let Ok(message) = &received {
+                state.stats.received(message.len());
+            }
+            received
+        })?;
+        received.map_err(|refusal| match refusal {
+            RecvRefusal::Empty => Error::WouldBlock,
+            RecvRefusal::Expired => Error::TimedOut,
+            RecvRefusal::State => Error::State("nothing to receive: send a request or survey first"),
+            RecvRefusal::Unsupported => Error::Unsupported { protocol: self.protocol, operation: "receive" },
+        })
+    }
+
+    /// A connection hands over what it read, in order. The jobs are for the caller, once it holds no lock.
+    pub(crate) fn deliver(&self, pipe: PipeId, batch: Vec<Message>, now: Instant) -> Jobs {
+        let mut jobs = Jobs::new();
+        let mut batch = batch.into_iter();
+        self.deliver_at(pipe, now, &mut jobs, || batch.next());
+        jobs
+    }
+
+    /// The same for a lane of inproc, emptied under this socket's lock so that order is kept.
+    pub(crate) fn deliver_with(&self, pipe: PipeId, jobs: &mut Jobs, next: impl FnMut() -> Option<Message>) {
+        self.deliver_at(pipe, Instant::now(), jobs, next);
+    }
+
+    fn deliver_at(&self, pipe: PipeId, now: Instant, jobs: &mut Jobs, mut next: impl FnMut() -> Option<Message>) {
+        let mut state = self.state.lock();
+        if state.closed || state.pipes.get(pipe).is_none() {
+            return;
+        }
+        while let Some(message) = next() {
+            let state = &mut *state;
+            state.pattern.handle_message(&mut state.fx, now, pipe, message);
+            state.carry_out(now, jobs);
+        }
+        self.settle(&mut state, now, jobs);
+    }
+
+    /// Offers a pipe to the pattern; `None` when it, or the endpoint, does not want it any more.
+    pub(crate) fn attach(&self, link: Link, endpoint: EndpointInfo, now: Instant, jobs: &mut Jobs) -> Option<PipeId> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed || !state.endpoints.contains_key(&endpoint.id) {
+            return None;
+        }
+        let pipe = state.pipes.add(endpoint.id, link);
+        if state.pattern.handle_attach(&mut state.fx, now, pipe, endpoint.priorities).is_err() {
+            state.pipes.remove(pipe);
+            return None;
+        }
+        self.settle(state, now, jobs);
+        Some(pipe)
+    }
+
+    /// The pipe is gone. False when it was let go from this side before.
+    pub(crate) fn detach(&self, pipe: PipeId, now: Instant, jobs: &mut Jobs) -> bool {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed || state.pipes.remove(pipe).is_none() {
+            return false;
+        }
+        state.pattern.handle_detach(&mut state.fx, now, pipe);
+        self.settle(state, now, jobs);
+        state.retry_inproc(jobs);
+        true
+    }
+
+    /// The pipe's queue has room again.
+    pub(crate) fn pipe_writable(&self, pipe: PipeId, jobs: &mut Jobs) {
+        let now = Instant::now();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if !state.closed && state.pipes.get(pipe).is_some() {
+            state.pattern.handle_writable(&mut state.fx, now, pipe);
+            self.settle(state, now, jobs);
+        }
+    }
+
+    /// Counts a new connection among those that close waits for. False when the socket is closed.
+    pub(crate) fn add_connection(&self, connection: &Arc<Connection>) -> bool {
+        let mut state = self.state.lock();
+        if state.closed {
+            return false;
+        }
+        state.connections.insert(Arc::as_ptr(connection) as usize, Arc::clone(connection));
+        true
+    }
+
+    pub(crate) fn remove_connection(&self, connection: &Arc<Connection>) {
+        let mut state = self.state.lock();
+        let removed = state.connections.remove(&(Arc::as_ptr(connection) as usize));
+        drop(state);
+        self.left.notify_all();
+        drop(removed);
+    }
+
+    /// Runs jobs that were gathered without a lock held.
+    pub(super) fn run(jobs: Jobs) {
+        jobs::run(jobs);
+    }
+}

@@ -1,0 +1,222 @@
+//! Waiting: blocked callers, polls over several sockets, readiness descriptors.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Core, State};
+use crate::engine::jobs::{Job, Jobs};
+use crate::engine::waiters::{WaitQueue, Waker};
+use crate::error::Error;
+use crate::limits::THREADLESS_TURN;
+use crate::protocol::Readiness;
+use crate::sys::{Event, Park, Parker};
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Not at all: [`Error::WouldBlock`].
+    Never,
+    Until {
+        /// `None` waits for ever; after it, [`Error::TimedOut`].
+        deadline: Option<Instant>,
+        /// Whether a signal handler ends the wait with [`Error::Interrupted`].
+        interruptible: bool,
+    },
+}
+
+impl Patience {
+    /// Until `timeout` from now, or for ever; a timeout that the clock cannot express is for ever.
+    pub(crate) fn for_timeout(timeout: Option<Duration>, interruptible: bool) -> Self {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Patience::Until { deadline, interruptible }
+    }
+
+    pub(super) fn waits(self) -> bool {
+        !matches!(self, Patience::Never)
+    }
+}
+
+/// Which way a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Send,
+    Recv,
+}
+
+/// Somebody who polls several sockets.
+pub(super) struct Watcher {
+    id: u64,
+    send: bool,
+    recv: bool,
+    waker: Waker,
+}
+
+/// A direction's level, and its descriptor once somebody has asked for one.
+#[derive(Default)]
+pub(super) struct Level {
+    event: Option<Arc<Event>>,
+    is_set: bool,
+}
+
+impl Level {
+    /// Writes the descriptor only when the level changes.
+    pub(super) fn set(&mut self, ready: bool) {
+        if ready == self.is_set {
+            return;
+        }
+        self.is_set = ready;
+        if let Some(event) = &self.event {
+            if ready { event.set() } else { event.clear() }
+        }
+    }
+
+    fn descriptor(&mut self) -> io::Result<RawFd> {
+        if self.event.is_none() {
+            let event = Event::new()?;
+            if self.is_set {
+                event.set();
+            }
+            self.event = Some(Arc::new(event));
+        }
+        Ok(self.event.as_ref().map_or(-1, |event| event.as_raw_fd()))
+    }
+}
+
+impl Core {
+    /// Sleeps until the direction may be able to proceed. Spurious returns are fine: the caller tries again.
+    pub(super) fn wait(&self, direction: Direction, patience: Patience) -> Result<(), Error> {
+        let Patience::Until { deadline, interruptible } = patience else { return Err(Error::WouldBlock) };
+        if deadline.is_some_and(|at| at <= Instant::now()) {
+            return Err(Error::TimedOut);
+        }
+        let parker = Parker::current().map_err(|error| Error::os("wait for", "readiness", error))?;
+        let registered = self.open_state(|state| {
+            // What happened since the caller looked would not be announced to it.
+            if state.can_proceed(direction) {
+                return None;
+            }
+            state.blocked += 1;
+            let wake_at = state.pattern.next_timeout();
+            Some((state.waiters(direction).add(Waker::Thread(Arc::clone(&parker))), wake_at))
+        })?;
+        let Some((id, wake_at)) = registered else { return Ok(()) };
+        // The engine calls at the pattern's own deadline, but it may be slow, or there may be none.
+        let until = [deadline, wake_at].into_iter().flatten().min();
+        let slept = self.sleep(&parker, until);
+        self.leave(direction, id)?;
+        match slept {
+            Park::Interrupted if interruptible => Err(Error::Interrupted),
+            Park::TimedOut if deadline.is_some_and(|at| at <= Instant::now()) => Err(Error::TimedOut),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn sleep(&self, parker: &Parker, until: Option<Instant>) -> Park {
+        let Some(engine) = self.is_threadless() else { return parker.park(until) };
+        // Nobody else moves bytes: this thread does, and looks for wake-ups by other threads in between.
+        let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+        match engine.turn(Some(left.map_or(THREADLESS_TURN, |left| left.min(THREADLESS_TURN)))) {
+            Ok(()) if until.is_some_and(|at| at <= Instant::now()) => Park::TimedOut,
+            Ok(()) => Park::Woken,
+            Err(_) => parker.park(until),
+        }
+    }
+
+    /// Takes back a registration. A wake-up that was meant for this caller and is not used goes to the next one.
+    fn leave(&self, direction: Direction, id: crate::engine::waiters::WaitId) -> Result<(), Error> {
+        let mut jobs = Jobs::new();
+        let mut state = self.state.lock();
+        state.blocked -= 1;
+        let was_woken = !state.waiters(direction).remove(id);
+        if state.closed {
+            drop(state);
+            self.left.notify_all();
+            return Err(Error::Closed);
+        }
+        if was_woken {
+            state.announce(&mut jobs);
+        }
+        drop(state);
+        Core::run(jobs);
+        Ok(())
+    }
+
+    /// The readiness descriptor of a direction (NN_SNDFD, NN_RCVFD): readable exactly while the operation could
+    /// proceed, the same for the life of the socket.
+    pub(crate) fn descriptor(&self, recv: bool) -> Result<RawFd, Error> {
+        self.open_state(|state| {
+            let ready = state.pattern.readiness();
+            state.recv_level.set(ready.recv);
+            state.send_level.set(ready.send);
+            let level = if recv { &mut state.recv_level } else { &mut state.send_level };
+            level.descriptor()
+        })?
+        .map_err(|error| Error::os("create", "a readiness descriptor", error))
+    }
+
+    /// Whether send and receive could proceed now; `None` when the socket is closed.
+    pub(crate) fn readiness(&self) -> Option<Readiness> {
+        self.open_state(|state| state.pattern.readiness()).ok()
+    }
+
+    /// Has `parker` woken when one of the directions becomes ready, or the socket closed. Returns a number for
+    /// [`unwatch`](Core::unwatch), or `None` when that is so already.
+    pub(crate) fn watch(&self, recv: bool, send: bool, parker: &Arc<Parker>) -> Option<u64> {
+        self.open_state(|state| {
+            let ready = state.pattern.readiness();
+            if ready.recv && recv || ready.send && send {
+                return None;
+            }
+            state.next_watcher += 1;
+            let id = state.next_watcher;
+            state.watchers.push(Watcher { id, send, recv, waker: Waker::Thread(Arc::clone(parker)) });
+            Some(id)
+        })
+        .unwrap_or(None)
+    }
+
+    pub(crate) fn unwatch(&self, id: u64) {
+        // A closed socket has forgotten everybody.
+        let _ = self.open_state(|state| state.watchers.retain(|watcher| watcher.id != id));
+    }
+}
+
+impl State {
+    fn waiters(&mut self, direction: Direction) -> &mut WaitQueue {
+        match direction {
+            Direction::Send => &mut self.send_waiters,
+            Direction::Recv => &mut self.recv_waiters,
+        }
+    }
+
+    fn can_proceed(&self, direction: Direction) -> bool {
+        let ready = self.pattern.readiness();
+        match direction {
+            Direction::Send => ready.send,
+            Direction::Recv => ready.recv,
+        }
+    }
+
+    pub(super) fn tell_watchers(&mut self, ready: Readiness, jobs: &mut Jobs) {
+        let wanted = |watcher: &mut Watcher| ready.recv && watcher.recv || ready.send && watcher.send;
+        jobs.extend(self.watchers.extract_if(.., wanted).map(|watcher| Job::Wake(watcher.waker)));
+    }
+
+    /// The socket is closed: everybody is told, and descriptors turn readable first, so that pollers wake.
+    pub(super) fn tell_everybody(&mut self, jobs: &mut Jobs) {
+        let State { recv_waiters, send_waiters, watchers, .. } = self;
+        jobs.extend(recv_waiters.take_all().map(Job::Wake));
+        jobs.extend(send_waiters.take_all().map(Job::Wake));
+        jobs.extend(watchers.drain(..).map(|watcher| Job::Wake(watcher.waker)));
+        self.recv_level.set(true);
+        self.send_level.set(true);
+    }
+
+    /// Closes the readiness descriptors.
+    pub(super) fn drop_descriptors(&mut self) {
+        self.recv_level = super::Level::default();
+        self.send_level = super::Level::default();
+    }
+}

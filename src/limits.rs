@@ -1,0 +1,135 @@
+//! Every bound of the library, with its unit in the name and its reason beside it.
+
+use std::time::Duration;
+
+// Messages
+
+/// Largest body, in bytes, that lives in the message itself: an allocation costs more than copying a cache line.
+pub const INLINE_BODY_BYTES: usize = 62;
+/// Largest protocol header, in bytes, that lives in the message itself: the pipe key and five words.
+pub const HEADER_INLINE_BYTES: usize = 24;
+/// Default of the receive limit in bytes, protocol header included (R79).
+pub const RECV_MAX_BYTES_DEFAULT: usize = 1 << 20;
+
+// Protocols
+
+/// Smallest time-to-live: direct peers only (R169).
+pub const TTL_MIN_WORDS: u8 = 1;
+/// Default time-to-live in header words, the id included (R169).
+pub const TTL_DEFAULT_WORDS: u8 = 8;
+/// Bytes of one header word: a pipe key, a request id or a survey id.
+pub const HEADER_WORD_BYTES: usize = 4;
+/// Bytes of the pipe id in a raw BUS header: nanomsg's is a native pointer, programs size buffers for 8 (R210).
+pub const BUS_HEADER_BYTES: usize = 8;
+/// Time after which an unanswered request is sent again (R140; nanomsg's default).
+pub const REQ_RESEND_DEFAULT: Duration = Duration::from_millis(60_000);
+/// Time a survey stays open (R201; the draft's 60 s is used by nobody).
+pub const SURVEY_DEADLINE_DEFAULT: Duration = Duration::from_millis(1_000);
+/// An empty receive queue keeps room for this many messages (about 120 bytes each) and gives the rest back.
+pub const RECV_QUEUE_KEEP_MESSAGES: usize = 1024;
+/// Best priority of an endpoint.
+pub const PRIORITY_BEST: u8 = 1;
+/// Worst priority of an endpoint.
+pub const PRIORITY_WORST: u8 = 16;
+/// Priority of an endpoint unless set.
+pub const PRIORITY_DEFAULT: u8 = 8;
+
+// Wire
+
+/// Bytes of the SP connection header (R1).
+pub const SP_HEADER_BYTES: usize = 8;
+/// Time for the peer's SP header to arrive (R15): nanomsg gives 1 s, nng 10 s; a loaded peer needs the longer.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// A body grows by at most this many bytes beyond what has arrived (R81).
+pub const BODY_GROWTH_STEP_BYTES: usize = 256 * 1024;
+/// Largest length a frame may claim: no allocation can be larger, so a larger claim is never honest.
+pub const FRAME_MAX_BYTES: u64 = isize::MAX as u64 - 4096;
+
+/// Bodies from here up are read into a buffer of their own and written by reference: copying them twice costs more
+/// than another slice in a gather write.
+pub const BODY_BY_REFERENCE_BYTES: usize = 16 * 1024;
+/// Slices of one gather write; the kernel takes 1024, more than this gains nothing.
+pub const GATHER_SLICES_MAX: usize = 64;
+/// An empty outbound buffer keeps at most this much; ten thousand idle peers must not hold what a burst once needed.
+pub const IDLE_BUFFER_KEEP_BYTES: usize = 16 * 1024;
+/// What one read takes from the kernel at most, into the reading thread's own block.
+pub const READ_BLOCK_BYTES: usize = 128 * 1024;
+
+// Sockets and endpoints
+
+/// Longest address in bytes (nanomsg: NN_SOCKADDR_MAX 128 with the NUL; R88).
+pub const ADDRESS_MAX_BYTES: usize = 127;
+/// Longest path of a Unix socket in bytes: sockaddr_un has 108, one of them NUL (R31).
+pub const IPC_PATH_MAX_BYTES: usize = 107;
+/// Longest host name (RFC 1035 section 2.3.4).
+pub const HOST_NAME_MAX_BYTES: usize = 255;
+/// Longest label of a host name (RFC 1035 section 2.3.4).
+pub const HOST_LABEL_MAX_BYTES: usize = 63;
+/// Longest socket name (NN_SOCKET_NAME).
+pub const SOCKET_NAME_MAX_BYTES: usize = 63;
+/// Default of NN_SNDBUF and NN_RCVBUF: bytes that wait in us per pipe and direction.
+pub const BUFFER_DEFAULT_BYTES: usize = 128 * 1024;
+/// Default wait before a reconnect (NN_RECONNECT_IVL).
+pub const RECONNECT_DEFAULT: Duration = Duration::from_millis(100);
+/// Shortest wait between two connection attempts that keep failing, whatever the program set: no tight loop (R234).
+pub const RECONNECT_FLOOR: Duration = Duration::from_millis(1);
+/// Waits from here up carry random jitter, so that a cluster does not reconnect in step (R233).
+pub const RECONNECT_JITTER_FROM: Duration = Duration::from_millis(1_000);
+/// A connection that lived this long counts as useful and resets the back-off (R232).
+pub const CONNECTION_USEFUL_AFTER: Duration = Duration::from_millis(1_000);
+/// Default time that close waits for what was accepted (R242).
+pub const LINGER_DEFAULT: Duration = Duration::from_millis(1_000);
+/// Longest wait of a negative linger, which nanomsg's manual calls infinite (R241).
+pub const LINGER_MAX: Duration = Duration::from_secs(60);
+
+// Engine
+
+/// Most I/O threads of an engine.
+pub const IO_THREADS_MAX: usize = 64;
+/// I/O threads of the default engine unless asked for.
+pub const IO_THREADS_DEFAULT: usize = 1;
+/// Events taken from the system at a time.
+pub const EVENTS_PER_TURN: usize = 256;
+/// What one connection may read before others get their turn.
+pub const READ_BYTES_PER_TURN: usize = 1024 * 1024;
+/// Connections one listener accepts before others get their turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// Pause after accept failed for lack of descriptors or memory: trying at once would spin (R236).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections waiting to be accepted; the kernel caps it at its own SOMAXCONN.
+pub const LISTEN_BACKLOG: i32 = 4096;
+/// Time for the operating system to connect: Linux alone would try for two minutes while another address may work.
+pub const CONNECT_MAX: Duration = Duration::from_secs(20);
+/// Wait before connecting again to a Unix listener whose backlog was full: it is alive.
+pub const IPC_BUSY_RETRY: Duration = Duration::from_millis(2);
+/// Silence after which tcp probes the peer's host (SO_KEEPALIVE).
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+/// Wait between two probes: with [`KEEPALIVE_PROBES`] a vanished host is noticed within 15 + 4 * 5 = 35 s.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Unanswered probes after which the connection is lost.
+pub const KEEPALIVE_PROBES: u32 = 4;
+/// Name look-ups at a time, each on a thread of its own: the system's resolver may hang for half a minute.
+pub const RESOLVER_THREADS_MAX: usize = 8;
+/// A sender writes itself once this much waits, without handing over to the I/O thread.
+pub const INLINE_WRITE_BYTES: usize = 64 * 1024;
+/// A wire not written to for this long counts as idle: the next send is written at once.
+pub const WIRE_IDLE_AFTER: Duration = Duration::from_micros(20);
+/// What a waiting message counts beyond its payload, so that empty ones cannot fill the memory.
+pub const MESSAGE_OVERHEAD_BYTES: usize = 9;
+/// What an empty message counts on inproc, where the bound is exact in payload bytes otherwise.
+pub const EMPTY_MESSAGE_CHARGE_BYTES: usize = 1;
+/// First look whether a closing connection's bytes have arrived.
+pub const DRAIN_LOOK_FIRST: Duration = Duration::from_millis(1);
+/// Later looks come at most this far apart.
+pub const DRAIN_LOOK_MAX: Duration = Duration::from_millis(32);
+/// A blocking call on a socket whose engine has no thread looks for wake-ups of other threads this often.
+pub const THREADLESS_TURN: Duration = Duration::from_millis(5);
+
+/// What close waits beyond the linger time for cut-off connections and blocked callers to leave.
+pub const CLOSE_MARGIN: Duration = Duration::from_secs(5);
+
+const _: () = assert!(INLINE_BODY_BYTES <= u8::MAX as usize);
+const _: () = assert!(HEADER_INLINE_BYTES <= u8::MAX as usize);
+const _: () = assert!(SP_HEADER_BYTES == 8);
+const _: () = assert!(PRIORITY_BEST <= PRIORITY_DEFAULT && PRIORITY_DEFAULT <= PRIORITY_WORST);
+const _: () = assert!(HANDSHAKE_MAX.as_millis() >= 1_000, "R15: not below nanomsg's own limit");

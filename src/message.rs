@@ -1,0 +1,486 @@
+//! [`Message`]: a protocol header and a body, the body shared and never copied once it is large.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::limits::{HEADER_INLINE_BYTES, HEADER_WORD_BYTES, INLINE_BODY_BYTES};
+
+/// One message: what the application sees as body, and in front of it the protocol header of raw sockets.
+///
+/// Bodies up to [`INLINE_BODY_BYTES`](crate::limits::INLINE_BODY_BYTES) bytes live in the message itself;
+/// larger ones are [`Bytes`], so cloning a message, sending it to many peers and passing it over inproc copies
+/// no body. The header is empty on every cooked socket.
+///
+/// ```
+/// use spmsg::Message;
+/// let message = Message::from("volume 7 changed");
+/// assert_eq!(message.body(), b"volume 7 changed");
+/// assert!(message.header().is_empty());
+/// ```
+#[derive(Clone, Default)]
+pub struct Message {
+    header: Header,
+    body: Body,
+}
+
+#[derive(Clone)]
+enum Header {
+    Inline { len: u8, data: [u8; HEADER_INLINE_BYTES] },
+    Heap(Vec<u8>),
+}
+
+#[derive(Clone)]
+enum Body {
+    /// The bytes `data[start..end]`: a protocol header is taken off the front by moving `start`.
+    Inline {
+        start: u8,
+        end: u8,
+        data: [u8; INLINE_BODY_BYTES],
+    },
+    Heap(Bytes),
+}
+
+impl Default for Header {
+    fn default() -> Self {
+        Header::Inline { len: 0, data: [0; HEADER_INLINE_BYTES] }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Body::Inline { start: 0, end: 0, data: [0; INLINE_BODY_BYTES] }
+    }
+}
+
+impl Message {
+    /// An empty message: legal in every pattern, and delivered as such (R20).
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A message with a copy of `body`.
+    pub fn copy_from_slice(body: &[u8]) -> Self {
+        if body.len() <= INLINE_BODY_BYTES {
+            let mut data = [0; INLINE_BODY_BYTES];
+            data[..body.len()].copy_from_slice(body);
+            Message {
+                header: Header::default(),
+                body: Body::Inline { start: 0, end: body.len() as u8, data },
+            }
+        } else {
+            Message { header: Header::default(), body: Body::Heap(Bytes::copy_from_slice(body)) }
+        }
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        match &self.body {
+            Body::Inline { start, end, data } => &data[usize::from(*start)..usize::from(*end)],
+            Body::Heap(bytes) => bytes,
+        }
+    }
+
+    /// The protocol header: a stack of 32-bit words on raw sockets, empty on cooked ones.
+    pub fn header(&self) -> &[u8] {
+        match &self.header {
+            Header::Inline { len, data } => &data[..usize::from(*len)],
+            Header::Heap(vec) => vec,
+        }
+    }
+
+    /// Replaces the protocol header. Only raw sockets send it; cooked ones refuse a message that has one.
+    pub fn set_header(&mut self, header: &[u8]) {
+        self.header = if header.len() <= HEADER_INLINE_BYTES {
+            let mut data = [0; HEADER_INLINE_BYTES];
+            data[..header.len()].copy_from_slice(header);
+            Header::Inline { len: header.len() as u8, data }
+        } else {
+            Header::Heap(header.to_vec())
+        };
+    }
+
+    /// The body as [`Bytes`]; copies only a body that was small enough to live in the message.
+    pub fn into_bytes(self) -> Bytes {
+        match self.body {
+            Body::Inline { start, end, data } => {
+                Bytes::copy_from_slice(&data[usize::from(start)..usize::from(end)])
+            }
+            Body::Heap(bytes) => bytes,
+        }
+    }
+
+    /// Length of the body in bytes.
+    pub fn len(&self) -> usize {
+        match &self.body {
+            Body::Inline { start, end, .. } => usize::from(*end) - usize::from(*start),
+            Body::Heap(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether the body has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Header plus body in bytes: what a transport carries and what every byte bound counts (R19, R77).
+    pub fn payload_len(&self) -> usize {
+        self.header().len() + self.len()
+    }
+
+    /// Moves the first `len` bytes of the body to the end of the header. Returns false, changing nothing, when
+    /// the body is shorter.
+    pub(crate) fn pull_header(&mut self, len: usize) -> bool {
+        let Some(front) = self.body().get(..len) else { return false };
+        let old = self.header();
+        let joined_len = old.len() + len;
+        let header = if joined_len <= HEADER_INLINE_BYTES {
+            let mut data = [0; HEADER_INLINE_BYTES];
+            data[..old.len()].copy_from_slice(old);
+            data[old.len()..joined_len].copy_from_slice(front);
+            Header::Inline { len: joined_len as u8, data }
+        } else {
+            Header::Heap([old, front].concat())
+        };
+        self.header = header;
+        self.trim_front(len)
+    }
+
+    /// Drops the first `len` bytes of the body. Returns false, changing nothing, when the body is shorter.
+    pub(crate) fn trim_front(&mut self, len: usize) -> bool {
+        if len > self.len() {
+            return false;
+        }
+        match &mut self.body {
+            Body::Inline { start, .. } => *start += len as u8,
+            Body::Heap(bytes) => bytes::Buf::advance(bytes, len),
+        }
+        true
+    }
+
+    /// Drops the first `len` bytes of the header. Returns false, changing nothing, when the header is shorter.
+    pub(crate) fn trim_header(&mut self, len: usize) -> bool {
+        if len > self.header().len() {
+            return false;
+        }
+        match &mut self.header {
+            Header::Inline { len: kept, data } => {
+                data.copy_within(len.., 0);
+                *kept -= len as u8;
+            }
+            Header::Heap(vec) => {
+                vec.drain(..len);
+            }
+        }
+        true
+    }
+
+    /// Puts a word in front of the header.
+    pub(crate) fn prepend_header(&mut self, word: [u8; HEADER_WORD_BYTES]) {
+        match &mut self.header {
+            Header::Inline { len, data } if usize::from(*len) + word.len() <= HEADER_INLINE_BYTES => {
+                data.copy_within(..HEADER_INLINE_BYTES - word.len(), word.len());
+                data[..word.len()].copy_from_slice(&word);
+                *len += word.len() as u8;
+            }
+            _ => self.header = Header::Heap([&word, self.header()].concat()),
+        }
+    }
+
+    /// Moves the boundary between header and body: the first `len` bytes of the payload become the header.
+    /// Returns false, changing nothing, when the payload is shorter. Copies the body only if the header has to
+    /// give bytes back to it.
+    pub(crate) fn split_header(&mut self, len: usize) -> bool {
+        if len > self.payload_len() {
+            return false;
+        }
+        if len < self.header().len() {
+            self.merge_header();
+        }
+        self.pull_header(len - self.header().len())
+    }
+
+    /// Makes header and body one body, as a receiver on the other side of a wire would see the payload.
+    pub(crate) fn merge_header(&mut self) {
+        let header = self.header();
+        if header.is_empty() {
+            return;
+        }
+        let mut joined = Vec::with_capacity(self.payload_len());
+        joined.extend_from_slice(header);
+        joined.extend_from_slice(self.body());
+        *self = Message::from(joined);
+    }
+
+    /// The body as [`Bytes`] without taking the message apart; `None` for a body that lives in the message.
+    pub(crate) fn shared_body(&self) -> Option<&Bytes> {
+        match &self.body {
+            Body::Inline { .. } => None,
+            Body::Heap(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(body: Bytes) -> Self {
+        Message { header: Header::default(), body: Body::Heap(body) }
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(body: Vec<u8>) -> Self {
+        if body.len() <= INLINE_BODY_BYTES {
+            return Message::copy_from_slice(&body);
+        }
+        Message::from(Bytes::from(body))
+    }
+}
+
+impl From<String> for Message {
+    fn from(body: String) -> Self {
+        Message::from(body.into_bytes())
+    }
+}
+
+impl From<&[u8]> for Message {
+    fn from(body: &[u8]) -> Self {
+        Message::copy_from_slice(body)
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Message {
+    fn from(body: &[u8; N]) -> Self {
+        Message::copy_from_slice(body)
+    }
+}
+
+impl From<&str> for Message {
+    fn from(body: &str) -> Self {
+        Message::copy_from_slice(body.as_bytes())
+    }
+}
+
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        self.body()
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.header() == other.header() && self.body() == other.body()
+    }
+}
+
+impl Eq for Message {}
+
+impl fmt::Debug for Message {
+    /// Lengths and the first bytes only: a log line must not carry a megabyte.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.body().get(..self.len().min(16)).unwrap_or_default();
+        write!(f, "Message {{ header: {:02x?}, body: {} bytes {:02x?} }}", self.header(), self.len(), shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::{Arbitrary, Gen, quickcheck};
+
+    use super::*;
+
+    const SIZES: [usize; 9] =
+        [0, 1, 24, 25, INLINE_BODY_BYTES - 1, INLINE_BODY_BYTES, INLINE_BODY_BYTES + 1, 500, 70_000];
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at % 251) as u8).collect()
+    }
+
+    fn is_inline(message: &Message) -> bool {
+        matches!(message.body, Body::Inline { .. })
+    }
+
+    #[test]
+    fn every_way_to_make_a_message_gives_the_same() {
+        for size in SIZES {
+            let body = pattern(size);
+            let copied = Message::copy_from_slice(&body);
+            assert_eq!(copied.body(), body);
+            assert_eq!((copied.len(), copied.is_empty(), copied.header().len()), (size, size == 0, 0));
+            assert_eq!(copied, Message::from(body.clone()));
+            assert_eq!(copied, Message::from(body.as_slice()));
+            assert_eq!(copied, Message::from(Bytes::from(body.clone())));
+            assert_eq!(copied.clone().into_bytes(), body);
+            assert_eq!(copied.as_ref(), body);
+        }
+        assert_eq!(Message::from("text"), Message::from(String::from("text")));
+        assert_eq!(Message::from(b"text"), Message::from("text"));
+        assert_eq!(Message::new(), Message::from(""));
+    }
+
+    #[test]
+    fn small_bodies_live_in_the_message_and_larger_ones_beside_it() {
+        for (size, inline) in [(0, true), (INLINE_BODY_BYTES, true), (INLINE_BODY_BYTES + 1, false)] {
+            assert_eq!(is_inline(&Message::copy_from_slice(&pattern(size))), inline, "{size} bytes copied");
+            let owned = Message::from(pattern(size));
+            assert_eq!(is_inline(&owned), inline, "{size} bytes owned");
+            assert_eq!(owned.shared_body().is_none(), inline);
+        }
+    }
+
+    #[test]
+    fn large_body_is_never_copied() {
+        let body = pattern(INLINE_BODY_BYTES + 1);
+        let address = body.as_ptr();
+        let mut message = Message::from(body);
+        assert_eq!(message.body().as_ptr(), address);
+        assert_eq!(message.clone().body().as_ptr(), address);
+        assert_eq!(message.shared_body().map(|body| body.as_ptr()), Some(address));
+        assert!(message.pull_header(4));
+        assert!(message.trim_front(4));
+        assert_eq!(message.body().as_ptr(), address.wrapping_add(8));
+        assert_eq!(message.into_bytes().as_ptr(), address.wrapping_add(8));
+    }
+
+    #[test]
+    fn small_bytes_of_the_application_stay_its_bytes() {
+        let bytes = Bytes::from(vec![1, 2, 3]);
+        assert_eq!(Message::from(bytes.clone()).into_bytes().as_ptr(), bytes.as_ptr());
+    }
+
+    #[test]
+    fn header_of_any_length_is_kept() {
+        for size in [0, 4, HEADER_INLINE_BYTES - 1, HEADER_INLINE_BYTES, HEADER_INLINE_BYTES + 1, 4000] {
+            let mut message = Message::from("body");
+            message.set_header(&pattern(size));
+            assert_eq!(message.header(), pattern(size));
+            assert_eq!(matches!(message.header, Header::Inline { .. }), size <= HEADER_INLINE_BYTES);
+            assert_eq!((message.body(), message.payload_len()), (b"body".as_slice(), size + 4));
+            message.set_header(b"");
+            assert_eq!(message, Message::from("body"));
+        }
+    }
+
+    #[test]
+    fn r19_payload_is_header_and_body() {
+        let mut message = Message::from("Hello");
+        assert_eq!((message.len(), message.payload_len()), (5, 5));
+        message.set_header(&[0x80, 0, 0, 1]);
+        assert_eq!((message.len(), message.payload_len()), (5, 9));
+    }
+
+    #[test]
+    fn taking_more_than_there_is_changes_nothing() {
+        for size in SIZES {
+            let mut message = Message::from(pattern(size));
+            message.set_header(b"head");
+            let before = message.clone();
+            for len in [size + 1, size + 256, usize::MAX] {
+                assert!(!message.pull_header(len));
+                assert!(!message.trim_front(len));
+                assert!(!message.trim_header(len.max(5)));
+            }
+            assert_eq!(message, before);
+        }
+    }
+
+    #[test]
+    fn messages_differ_when_the_header_ends_elsewhere() {
+        let mut message = Message::from("ab");
+        assert!(message.pull_header(1));
+        assert_ne!(message, Message::from("ab"));
+        message.merge_header();
+        assert_eq!(message, Message::from("ab"));
+    }
+
+    #[test]
+    fn log_line_shows_lengths_and_the_first_bytes_only() {
+        let mut message = Message::from(vec![0xab; 1 << 20]);
+        message.set_header(&[0x80, 0, 0, 1]);
+        let line = format!("{message:?}");
+        assert!(line.starts_with("Message { header: [80, 00, 00, 01], body: 1048576 bytes [ab, "), "{line}");
+        assert!(line.len() < 200, "{} characters", line.len());
+        assert_eq!(format!("{:?}", Message::new()), "Message { header: [], body: 0 bytes [] }");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        SetHeader(usize),
+        PullHeader(usize),
+        TrimFront(usize),
+        TrimHeader(usize),
+        MergeHeader,
+        Clone,
+    }
+
+    impl Arbitrary for Op {
+        fn arbitrary(g: &mut Gen) -> Self {
+            let len = *g.choose(&[0, 1, 4, 4, 4, 8, 20, 24, 25, 61, 62, 63, 300, usize::MAX]).unwrap();
+            match u8::arbitrary(g) % 7 {
+                0 => Op::SetHeader(len.min(1000)),
+                1 | 2 => Op::PullHeader(len),
+                3 => Op::TrimFront(len),
+                4 => Op::TrimHeader(len),
+                5 => Op::MergeHeader,
+                _ => Op::Clone,
+            }
+        }
+    }
+
+    /// Takes `len` bytes off the front, if there are so many.
+    fn take(bytes: &mut Vec<u8>, len: usize) -> Option<Vec<u8>> {
+        (len <= bytes.len()).then(|| bytes.drain(..len).collect())
+    }
+
+    /// The same message as two plain vectors.
+    #[derive(Clone)]
+    struct Model {
+        header: Vec<u8>,
+        body: Vec<u8>,
+    }
+
+    impl Model {
+        /// Does `op` to both; false when they disagree on whether it can be done.
+        fn apply(&mut self, message: &mut Message, op: &Op) -> bool {
+            match op {
+                Op::SetHeader(len) => {
+                    self.header = pattern(*len);
+                    message.set_header(&self.header);
+                    true
+                }
+                Op::PullHeader(len) => {
+                    let front = take(&mut self.body, *len);
+                    self.header.extend(front.iter().flatten());
+                    message.pull_header(*len) == front.is_some()
+                }
+                Op::TrimFront(len) => message.trim_front(*len) == take(&mut self.body, *len).is_some(),
+                Op::TrimHeader(len) => message.trim_header(*len) == take(&mut self.header, *len).is_some(),
+                Op::MergeHeader => {
+                    self.body = [std::mem::take(&mut self.header), std::mem::take(&mut self.body)].concat();
+                    message.merge_header();
+                    true
+                }
+                Op::Clone => {
+                    *message = message.clone();
+                    true
+                }
+            }
+        }
+    }
+
+    quickcheck! {
+        fn message_does_what_two_plain_vectors_do(size: usize, as_bytes: bool, ops: Vec<Op>) -> bool {
+            let body = pattern(SIZES[size % SIZES.len()]);
+            let mut message =
+                if as_bytes { Message::from(Bytes::from(body.clone())) } else { Message::from(body.clone()) };
+            let mut model = Model { header: Vec::new(), body };
+            ops.iter().all(|op| {
+                model.apply(&mut message, op)
+                    && message.header() == model.header
+                    && message.body() == model.body
+                    && message.len() == model.body.len()
+                    && message.is_empty() == model.body.is_empty()
+                    && message.payload_len() == model.header.len() + model.body.len()
+            }) && message.into_bytes() == model.body
+        }
+    }
+}

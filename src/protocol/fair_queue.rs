@@ -1,0 +1,342 @@
+//! [`FairQueue`]: what has arrived and waits for the application, served fairly (R116).
+
+use std::collections::VecDeque;
+
+use super::pipe_table::PipeTable;
+use super::{CLASSES, Effects, PipeId, class_of};
+use crate::limits::RECV_QUEUE_KEEP_MESSAGES;
+use crate::message::Message;
+
+/// No node, no lane.
+const NIL: u32 = u32::MAX;
+
+/// One queue per pipe, in sixteen priority classes.
+///
+/// The best class that holds a message serves; inside it each pipe gives one message per turn, in the order
+/// in which the pipes became readable. The queue of a detached pipe stays until it is taken (R119). All
+/// messages live in one slab, so an idle pipe costs a few words and nothing is allocated per message. When a
+/// message leaves, the bytes it was charged with are released to its pipe, unless that is gone.
+#[derive(Debug)]
+pub(super) struct FairQueue {
+    /// The lane of each attached pipe.
+    lanes_by_pipe: PipeTable<u32>,
+    lanes: Vec<Lane>,
+    free_lanes: Vec<u32>,
+    /// Per class: lanes that hold messages, next in turn first.
+    turns: [VecDeque<u32>; CLASSES],
+    /// Bit n is set while class n holds a message.
+    occupied: u16,
+    nodes: Vec<Node>,
+    free_node: u32,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Lane {
+    pipe: PipeId,
+    class: usize,
+    attached: bool,
+    head: u32,
+    tail: u32,
+}
+
+/// A waiting message, or a free place (`message` is `None`).
+#[derive(Debug)]
+struct Node {
+    message: Option<Message>,
+    /// Payload bytes as they arrived; the message itself may have lost or won header words since.
+    charge: usize,
+    next: u32,
+}
+
+impl Default for FairQueue {
+    fn default() -> Self {
+        FairQueue {
+            lanes_by_pipe: PipeTable::default(),
+            lanes: Vec::new(),
+            free_lanes: Vec::new(),
+            turns: Default::default(),
+            occupied: 0,
+            nodes: Vec::new(),
+            free_node: NIL,
+            len: 0,
+        }
+    }
+}
+
+impl FairQueue {
+    pub(super) fn attach(&mut self, pipe: PipeId, recv_priority: u8) {
+        let lane = Lane { pipe, class: class_of(recv_priority), attached: true, head: NIL, tail: NIL };
+        let index = match self.free_lanes.pop() {
+            Some(index) => {
+                self.lanes[index as usize] = lane;
+                index
+            }
+            None => {
+                self.lanes.push(lane);
+                (self.lanes.len() - 1) as u32
+            }
+        };
+        self.lanes_by_pipe.insert(pipe, index);
+    }
+
+    /// The pipe is gone; what it sent stays deliverable.
+    pub(super) fn detach(&mut self, pipe: PipeId) {
+        let Some(index) = self.lanes_by_pipe.remove(pipe) else { return };
+        let lane = &mut self.lanes[index as usize];
+        lane.attached = false;
+        if lane.head == NIL {
+            self.free_lanes.push(index);
+        }
+    }
+
+    /// Queues a message that arrived with `charge` payload bytes. One of a pipe that is gone is dropped.
+    #[inline]
+    pub(super) fn push(&mut self, pipe: PipeId, message: Message, charge: usize) {
+        let Some(&index) = self.lanes_by_pipe.get(pipe) else { return };
+        let node = self.take_node(message, charge);
+        let lane = &mut self.lanes[index as usize];
+        if lane.head == NIL {
+            lane.head = node;
+            self.turns[lane.class].push_back(index);
+            self.occupied |= 1 << lane.class;
+        } else {
+            self.nodes[lane.tail as usize].next = node;
+        }
+        lane.tail = node;
+        self.len += 1;
+    }
+
+    /// The next message in turn and the pipe it came from.
+    #[inline]
+    pub(super) fn pop(&mut self, fx: &mut Effects) -> Option<(PipeId, Message)> {
+        if self.occupied == 0 {
+            return None;
+        }
+        let class = self.occupied.trailing_zeros() as usize;
+        let index = self.turns[class].pop_front()?;
+        let lane = &mut self.lanes[index as usize];
+        let pipe = lane.pipe;
+        let taken = lane.head;
+        let node = &mut self.nodes[taken as usize];
+        let message = node.message.take();
+        lane.head = node.next;
+        if lane.attached {
+            fx.release(pipe, node.charge);
+        }
+        node.next = self.free_node;
+        self.free_node = taken;
+        self.len -= 1;
+        self.end_turn(class, index);
+        message.map(|message| (pipe, message))
+    }
+
+    /// Drops everything that waits.
+    pub(super) fn clear(&mut self, fx: &mut Effects) {
+        while self.pop(fx).is_some() {}
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A lane that gave a message queues up again, or retires if it has no more.
+    fn end_turn(&mut self, class: usize, index: u32) {
+        let lane = &self.lanes[index as usize];
+        if lane.head != NIL {
+            self.turns[class].push_back(index);
+            return;
+        }
+        if !lane.attached {
+            self.free_lanes.push(index);
+        }
+        if self.turns[class].is_empty() {
+            self.occupied &= !(1 << class);
+        }
+        if self.len == 0 && self.nodes.capacity() > RECV_QUEUE_KEEP_MESSAGES {
+            self.nodes.clear();
+            self.nodes.shrink_to(RECV_QUEUE_KEEP_MESSAGES);
+            self.free_node = NIL;
+        }
+    }
+
+    fn take_node(&mut self, message: Message, charge: usize) -> u32 {
+        let index = self.free_node;
+        match self.nodes.get_mut(index as usize) {
+            Some(node) => {
+                self.free_node = node.next;
+                *node = Node { message: Some(message), charge, next: NIL };
+                index
+            }
+            None => {
+                self.nodes.push(Node { message: Some(message), charge, next: NIL });
+                (self.nodes.len() - 1) as u32
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    fn id(slot: u32, generation: u32) -> PipeId {
+        PipeId::new(slot, slot + 1000 * generation)
+    }
+
+    fn push(queue: &mut FairQueue, pipe: PipeId, text: &str) {
+        queue.push(pipe, Message::from(text), text.len());
+    }
+
+    fn pop(queue: &mut FairQueue) -> Option<String> {
+        let (_, message) = queue.pop(&mut Effects::default())?;
+        Some(String::from_utf8_lossy(message.body()).into_owned())
+    }
+
+    fn drain(queue: &mut FairQueue) -> String {
+        std::iter::from_fn(|| pop(queue)).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn r116_one_message_per_pipe_per_turn() {
+        let mut queue = FairQueue::default();
+        for slot in 0..3 {
+            queue.attach(id(slot, 0), 8);
+            for n in 0..3 {
+                push(&mut queue, id(slot, 0), &format!("{slot}{n}"));
+            }
+        }
+        assert_eq!(drain(&mut queue), "00 10 20 01 11 21 02 12 22");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn r116_the_best_class_goes_first() {
+        let mut queue = FairQueue::default();
+        queue.attach(id(0, 0), 16);
+        queue.attach(id(1, 0), 1);
+        push(&mut queue, id(0, 0), "worst");
+        push(&mut queue, id(1, 0), "best1");
+        push(&mut queue, id(1, 0), "best2");
+        assert_eq!(drain(&mut queue), "best1 best2 worst");
+    }
+
+    #[test]
+    fn r119_the_queue_of_a_detached_pipe_stays_when_its_slot_is_taken() {
+        let mut queue = FairQueue::default();
+        queue.attach(id(0, 0), 8);
+        push(&mut queue, id(0, 0), "old1");
+        push(&mut queue, id(0, 0), "old2");
+        queue.detach(id(0, 0));
+        push(&mut queue, id(0, 0), "late");
+        queue.attach(id(0, 1), 8);
+        push(&mut queue, id(0, 1), "new1");
+        assert_eq!(drain(&mut queue), "old1 new1 old2");
+        assert_eq!(queue.free_lanes.len(), 1);
+    }
+
+    #[test]
+    fn r112_the_charge_is_released_to_a_pipe_that_is_there_only() {
+        let mut queue = FairQueue::default();
+        let mut fx = Effects::default();
+        queue.attach(id(0, 0), 8);
+        queue.attach(id(1, 0), 8);
+        queue.push(id(0, 0), Message::from("short"), 9);
+        queue.push(id(1, 0), Message::new(), 4);
+        queue.detach(id(1, 0));
+        queue.clear(&mut fx);
+        assert_eq!(fx.release, [(id(0, 0), 9)]);
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        let mut queue = FairQueue::default();
+        queue.attach(id(0, 0), 8);
+        for _ in 0..10 * RECV_QUEUE_KEEP_MESSAGES {
+            push(&mut queue, id(0, 0), "x");
+        }
+        queue.clear(&mut Effects::default());
+        assert!(queue.nodes.capacity() <= RECV_QUEUE_KEEP_MESSAGES);
+        push(&mut queue, id(0, 0), "again");
+        assert_eq!(drain(&mut queue), "again");
+    }
+
+    /// The naive model: queues in a list, the one that was served goes to the end, best class first.
+    #[derive(Default)]
+    struct Model {
+        /// Pipe, class, messages; the order is that of the turns. Empty queues are not kept.
+        queues: Vec<(PipeId, usize, VecDeque<usize>)>,
+    }
+
+    impl Model {
+        fn push(&mut self, pipe: PipeId, class: usize, n: usize) {
+            match self.queues.iter_mut().find(|(owner, ..)| *owner == pipe) {
+                Some((_, _, messages)) => messages.push_back(n),
+                None => self.queues.push((pipe, class, VecDeque::from([n]))),
+            }
+        }
+
+        fn pop(&mut self) -> Option<(PipeId, usize)> {
+            let best = self.queues.iter().map(|(_, class, _)| *class).min()?;
+            let at = self.queues.iter().position(|(_, class, _)| *class == best)?;
+            let (pipe, class, mut messages) = self.queues.remove(at);
+            let n = messages.pop_front()?;
+            if !messages.is_empty() {
+                self.queues.push((pipe, class, messages));
+            }
+            Some((pipe, n))
+        }
+    }
+
+    fn number(message: &Message) -> usize {
+        message.body().first_chunk().map_or(0, |bytes| usize::from_le_bytes(*bytes))
+    }
+
+    quickcheck! {
+        fn r116_r119_agrees_with_a_list_of_queues(ops: Vec<(u8, u32, u8)>) -> bool {
+            let (mut queue, mut model) = (FairQueue::default(), Model::default());
+            let mut attached: [Option<(PipeId, usize)>; 4] = [None; 4];
+            let mut held = 0;
+            for (n, (op, slot, priority)) in ops.into_iter().enumerate() {
+                let slot = slot % 4;
+                let place = &mut attached[slot as usize];
+                match (op % 8, *place) {
+                    (0, None) => {
+                        let pipe = id(slot, n as u32);
+                        queue.attach(pipe, priority % 18);
+                        *place = Some((pipe, class_of(priority % 18)));
+                    }
+                    (1, Some((pipe, _))) => {
+                        queue.detach(pipe);
+                        *place = None;
+                    }
+                    (2..=5, Some((pipe, class))) => {
+                        queue.push(pipe, Message::from(&n.to_le_bytes()), n);
+                        model.push(pipe, class, n);
+                        held += 1;
+                    }
+                    (6 | 7, _) => {
+                        let mut fx = Effects::default();
+                        let popped = queue.pop(&mut fx).map(|(pipe, message)| (pipe, number(&message)));
+                        if popped != model.pop() {
+                            return false;
+                        }
+                        held -= usize::from(popped.is_some());
+                        let here = |pipe: PipeId| attached.iter().flatten().any(|(id, _)| *id == pipe);
+                        let due = popped.filter(|(pipe, _)| here(*pipe));
+                        if fx.release != Vec::from_iter(due) {
+                            return false;
+                        }
+                    }
+                    _ => {}
+                }
+                if queue.is_empty() != (held == 0) {
+                    return false;
+                }
+            }
+            true
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! The patterns as pure state machines: no I/O, no clock, no lock, no thread. Time and randomness are
+//! arguments.
+//!
+//! A [`Pattern`] is one socket's protocol. Its methods come in three families:
+//!
+//! * `handle_*`: something happened (a pipe came or went, a message arrived, a queue drained, a deadline
+//!   passed);
+//! * [`send`](Pattern::send) and [`recv`](Pattern::recv): commands of the application, which never block;
+//! * getters: [`readiness`](Pattern::readiness), [`next_timeout`](Pattern::next_timeout).
+//!
+//! **The drain rule**: whatever a method wants done to a pipe it writes into [`Effects`]; the caller carries
+//! out all of it, in order, before it calls the pattern again. After a transmit that filled the pipe's queue
+//! the caller says so by [`handle_full`](Pattern::handle_full), and by
+//! [`handle_writable`](Pattern::handle_writable) once there is room.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::limits::{PRIORITY_BEST, PRIORITY_WORST};
+use crate::message::Message;
+
+mod bus;
+mod distribute;
+mod fair_queue;
+mod load_balance;
+#[cfg(test)]
+mod network;
+mod pair;
+mod pipe_table;
+mod pipeline;
+mod pubsub;
+mod rep;
+mod req;
+mod route;
+#[cfg(test)]
+mod sequences;
+mod surveyor;
+mod topics;
+
+/// The protocols, by their numbers on the wire (R10).
+///
+/// ```
+/// use spmsg::Protocol;
+/// assert_eq!(Protocol::Req.number(), 48);
+/// assert_eq!(Protocol::Req.peer(), Protocol::Rep);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// One conversation with one peer.
+    Pair,
+    /// Publishes to every subscriber.
+    Pub,
+    /// Receives what its subscriptions match.
+    Sub,
+    /// Asks, and asks again until answered.
+    Req,
+    /// Answers requests.
+    Rep,
+    /// Spreads work.
+    Push,
+    /// Takes work.
+    Pull,
+    /// Asks everybody, collects answers until a deadline.
+    Surveyor,
+    /// Answers surveys.
+    Respondent,
+    /// Every message to every directly connected peer.
+    Bus,
+}
+
+impl Protocol {
+    /// Every protocol there is.
+    pub const ALL: [Protocol; 10] = [
+        Protocol::Pair,
+        Protocol::Pub,
+        Protocol::Sub,
+        Protocol::Req,
+        Protocol::Rep,
+        Protocol::Push,
+        Protocol::Pull,
+        Protocol::Surveyor,
+        Protocol::Respondent,
+        Protocol::Bus,
+    ];
+
+    /// The number in the SP header (R10; REQ and REP are 48 and 49 whatever the draft says, R11).
+    pub const fn number(self) -> u16 {
+        match self {
+            Protocol::Pair => 16,
+            Protocol::Pub => 32,
+            Protocol::Sub => 33,
+            Protocol::Req => 48,
+            Protocol::Rep => 49,
+            Protocol::Push => 80,
+            Protocol::Pull => 81,
+            Protocol::Surveyor => 98,
+            Protocol::Respondent => 99,
+            Protocol::Bus => 112,
+        }
+    }
+
+    /// The protocol with this number.
+    pub fn from_number(number: u16) -> Option<Protocol> {
+        Protocol::ALL.into_iter().find(|protocol| protocol.number() == number)
+    }
+
+    /// The one protocol a peer may speak (R12).
+    pub const fn peer(self) -> Protocol {
+        match self {
+            Protocol::Pair => Protocol::Pair,
+            Protocol::Pub => Protocol::Sub,
+            Protocol::Sub => Protocol::Pub,
+            Protocol::Req => Protocol::Rep,
+            Protocol::Rep => Protocol::Req,
+            Protocol::Push => Protocol::Pull,
+            Protocol::Pull => Protocol::Push,
+            Protocol::Surveyor => Protocol::Respondent,
+            Protocol::Respondent => Protocol::Surveyor,
+            Protocol::Bus => Protocol::Bus,
+        }
+    }
+
+    /// Whether the pattern has a sending side (R104).
+    pub const fn can_send(self) -> bool {
+        !matches!(self, Protocol::Sub | Protocol::Pull)
+    }
+
+    /// Whether the pattern has a receiving side (R104).
+    pub const fn can_recv(self) -> bool {
+        !matches!(self, Protocol::Pub | Protocol::Push)
+    }
+}
+
+/// Whether a socket runs the pattern's rules or hands headers to the application.
+///
+/// Raw sockets announce the same number on the wire (R13); they exist for devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The pattern with its rules (AF_SP).
+    Cooked,
+    /// Headers are the application's business (AF_SP_RAW).
+    Raw,
+}
+
+/// A pipe of one socket: a slot that is reused, and a key that is not (R165).
+///
+/// The key is 31 bits wide and is what REP and RESPONDENT put in front of a request's stack. Two ids are
+/// equal only when both parts are, so an id of a pipe that is gone never reaches the pipe that took its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PipeId {
+    slot: u32,
+    key: u32,
+}
+
+impl PipeId {
+    /// Bits of a key: the top bit of a header word marks the bottom of a stack.
+    pub(crate) const KEY_MASK: u32 = 0x7fff_ffff;
+
+    pub(crate) const fn new(slot: u32, key: u32) -> Self {
+        PipeId { slot, key: key & Self::KEY_MASK }
+    }
+
+    /// Dense index, for tables.
+    pub(crate) const fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// The key that stands in headers.
+    pub(crate) const fn key(self) -> u32 {
+        self.key
+    }
+}
+
+/// The priorities of a pipe, taken from its endpoint (R109): 1 is best, 16 worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Priorities {
+    pub(crate) send: u8,
+    pub(crate) recv: u8,
+}
+
+/// What a pattern wants done to pipes; see the drain rule in the [module's text](self).
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Put these into the pipes' outbound queues, in order.
+    pub(crate) transmit: VecDeque<(PipeId, Message)>,
+    /// These many payload bytes that came from the pipe no longer wait here: taken by the application or
+    /// dropped after having been queued. A message that `handle_message` drops at once is released as well,
+    /// so for each message handed in there is one entry with its payload length, sooner or later, unless its
+    /// pipe is gone.
+    pub(crate) release: Vec<(PipeId, usize)>,
+}
+
+impl Effects {
+    pub(crate) fn transmit(&mut self, pipe: PipeId, message: Message) {
+        self.transmit.push_back((pipe, message));
+    }
+
+    pub(crate) fn release(&mut self, pipe: PipeId, bytes: usize) {
+        self.release.push((pipe, bytes));
+    }
+}
+
+/// Why a pattern refused a pipe: its connection is closed after the header exchange (R122).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// PAIR already has its peer.
+    Busy,
+}
+
+/// Why a send did not happen. The message is handed back with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendRefusal {
+    /// No pipe can take it now: wait for writability.
+    Full,
+    /// The pattern's state forbids it (EFSM): a reply without a request.
+    State,
+    /// The pattern has no sending side (ENOTSUP).
+    Unsupported,
+    /// A header on a cooked socket, or one of the wrong length (EINVAL, R212).
+    Header,
+}
+
+/// A message that was not sent, and why.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) message: Message,
+    pub(crate) reason: SendRefusal,
+}
+
+/// Why a receive has no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecvRefusal {
+    /// Nothing has arrived: wait for readability.
+    Empty,
+    /// The pattern's state forbids it (EFSM): no request or survey is open.
+    State,
+    /// The survey's deadline has passed; said once (ETIMEDOUT, R196).
+    Expired,
+    /// The pattern has no receiving side (ENOTSUP).
+    Unsupported,
+}
+
+/// Whether an operation could proceed now; a level, not an edge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    pub(crate) recv: bool,
+    pub(crate) send: bool,
+}
+
+/// What a socket can be told that concerns its pattern only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PatternOption<'a> {
+    /// SUB, cooked and raw (R184).
+    Subscribe(&'a [u8]),
+    /// SUB, cooked and raw.
+    Unsubscribe(&'a [u8]),
+    /// Cooked REQ; zero disables resending, also on pipe loss (R150). Effective from the next transmission.
+    ResendInterval(Duration),
+    /// Cooked SURVEYOR; effective from the next survey (R201).
+    SurveyDeadline(Duration),
+    /// REP and RESPONDENT, cooked and raw; every other pattern accepts and ignores it. Live. Words, 1 to 255.
+    MaxTtl(u8),
+}
+
+/// Why an option was not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OptionRefusal {
+    /// The pattern does not have this option (ENOPROTOOPT).
+    Unknown,
+    /// There is no such subscription (EINVAL, R178).
+    NoSuchTopic,
+}
+
+/// One socket's pattern. See the [module's text](self) for the families and the drain rule.
+pub(crate) trait Pattern: Send {
+    /// A validated pipe has come up. `Err` closes it. A pipe starts writable.
+    fn handle_attach(
+        &mut self,
+        fx: &mut Effects,
+        now: Instant,
+        pipe: PipeId,
+        prio: Priorities,
+    ) -> Result<(), Refused>;
+
+    /// The pipe is gone. Messages received from it stay deliverable (R119); what was destined to it is
+    /// forgotten.
+    fn handle_detach(&mut self, fx: &mut Effects, now: Instant, pipe: PipeId);
+
+    /// A complete payload arrived on `pipe`: the message's header bytes followed by its body, split anywhere
+    /// (a wire puts everything into the body, inproc leaves header and body as they were sent). It is always
+    /// taken: what waits is bounded by the caller, which stops reading from the pipe (R112).
+    fn handle_message(&mut self, fx: &mut Effects, now: Instant, pipe: PipeId, message: Message);
+
+    /// The pipe's outbound queue has room again.
+    fn handle_writable(&mut self, fx: &mut Effects, now: Instant, pipe: PipeId);
+
+    /// The pipe's outbound queue is full: transmit nothing to it until it is writable.
+    fn handle_full(&mut self, pipe: PipeId);
+
+    /// `now` has reached [`next_timeout`](Pattern::next_timeout). Calling it early changes nothing.
+    fn handle_timeout(&mut self, fx: &mut Effects, now: Instant);
+
+    /// Sends without blocking; a refused message comes back unchanged.
+    fn send(&mut self, fx: &mut Effects, now: Instant, message: Message) -> Result<(), Rejected>;
+
+    /// Receives without blocking. The header of the message is what a raw socket shows; empty on cooked
+    /// sockets.
+    fn recv(&mut self, fx: &mut Effects, now: Instant) -> Result<Message, RecvRefusal>;
+
+    /// When [`handle_timeout`](Pattern::handle_timeout) is due.
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Whether send and receive could proceed now. False for a direction the pattern lacks. True for receive
+    /// also where it would fail at once with something worth collecting: SURVEYOR without a survey (R120).
+    fn readiness(&self) -> Readiness;
+
+    /// Sets an option of the pattern.
+    fn set_option(&mut self, fx: &mut Effects, option: PatternOption<'_>) -> Result<(), OptionRefusal>;
+
+    /// NN_STAT_CURRENT_SND_PRIORITY: best priority that has a writable pipe, -1 when none has, 0 before the
+    /// first pipe and for patterns that do not balance (PUSH and REQ do, cooked and raw).
+    fn send_priority(&self) -> i64 {
+        0
+    }
+}
+
+/// A fresh pattern. `seed` is 32 random bits: the number before the first request or survey id (R132, R192).
+pub(crate) fn create(protocol: Protocol, mode: Mode, seed: u32) -> Box<dyn Pattern> {
+    match (protocol, mode) {
+        (Protocol::Pair, _) => Box::<pair::Pair>::default(),
+        (Protocol::Push, _) => Box::<pipeline::Push>::default(),
+        (Protocol::Pull, _) => Box::<pipeline::Pull>::default(),
+        (Protocol::Req, Mode::Cooked) => Box::new(req::Req::new(seed)),
+        (Protocol::Req, Mode::Raw) => Box::<req::RawReq>::default(),
+        (Protocol::Rep | Protocol::Respondent, mode) => Box::new(rep::Rep::new(mode)),
+        (Protocol::Pub, _) => Box::<pubsub::Publisher>::default(),
+        (Protocol::Sub, _) => Box::<pubsub::Subscriber>::default(),
+        (Protocol::Surveyor, Mode::Cooked) => Box::new(surveyor::Surveyor::new(seed)),
+        (Protocol::Surveyor, Mode::Raw) => Box::<surveyor::RawSurveyor>::default(),
+        (Protocol::Bus, mode) => Box::new(bus::Bus::new(mode)),
+    }
+}
+
+/// Priority classes of the balancers.
+const CLASSES: usize = (PRIORITY_WORST - PRIORITY_BEST + 1) as usize;
+
+/// The class of a priority, 0 the best. A value out of range counts as the nearest one.
+fn class_of(priority: u8) -> usize {
+    usize::from(priority.clamp(PRIORITY_BEST, PRIORITY_WORST) - PRIORITY_BEST)
+}
+
+/// The answer of a pattern without options of its own: MaxTtl is accepted everywhere, as it is an option of
+/// the socket (NN_MAXTTL).
+fn common_option(option: PatternOption<'_>) -> Result<(), OptionRefusal> {
+    match option {
+        PatternOption::MaxTtl(_) => Ok(()),
+        _ => Err(OptionRefusal::Unknown),
+    }
+}
+
+fn refuse(message: Message, reason: SendRefusal) -> Result<(), Rejected> {
+    Err(Rejected { message, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::network::{Carriage, Network};
+    use super::*;
+
+    /// Protocol, mode, can receive, can send: of a fresh socket without peers.
+    const FRESH: [(Protocol, Mode, bool, bool); 20] = {
+        use Mode::{Cooked, Raw};
+        [
+            (Protocol::Pair, Cooked, false, false),
+            (Protocol::Pub, Cooked, false, true),
+            (Protocol::Sub, Cooked, false, false),
+            (Protocol::Req, Cooked, false, true),
+            (Protocol::Rep, Cooked, false, false),
+            (Protocol::Push, Cooked, false, false),
+            (Protocol::Pull, Cooked, false, false),
+            (Protocol::Surveyor, Cooked, true, true),
+            (Protocol::Respondent, Cooked, false, false),
+            (Protocol::Bus, Cooked, false, true),
+            (Protocol::Pair, Raw, false, false),
+            (Protocol::Pub, Raw, false, true),
+            (Protocol::Sub, Raw, false, false),
+            (Protocol::Req, Raw, false, false),
+            (Protocol::Rep, Raw, false, true),
+            (Protocol::Push, Raw, false, false),
+            (Protocol::Pull, Raw, false, false),
+            (Protocol::Surveyor, Raw, false, true),
+            (Protocol::Respondent, Raw, false, true),
+            (Protocol::Bus, Raw, false, true),
+        ]
+    };
+
+    #[test]
+    fn r120_readiness_of_fresh_sockets() {
+        for (protocol, mode, recv, send) in FRESH {
+            let ready = create(protocol, mode, 0).readiness();
+            assert_eq!(ready, Readiness { recv, send }, "{protocol:?} {mode:?}");
+        }
+    }
+
+    #[test]
+    fn r103_r104_what_fresh_sockets_refuse() {
+        for (protocol, mode, _, can_send) in FRESH {
+            let mut net = Network::new(Carriage::Wire);
+            let node = net.add(protocol, mode);
+            let recv = match (protocol, mode) {
+                (Protocol::Pub | Protocol::Push, _) => RecvRefusal::Unsupported,
+                (Protocol::Req | Protocol::Surveyor, Mode::Cooked) => RecvRefusal::State,
+                _ => RecvRefusal::Empty,
+            };
+            assert_eq!(net.recv(node), Err(recv), "{protocol:?} {mode:?}");
+            let send = match (protocol, mode) {
+                (Protocol::Sub | Protocol::Pull, _) => Err(SendRefusal::Unsupported),
+                (Protocol::Rep | Protocol::Respondent, Mode::Cooked) => Err(SendRefusal::State),
+                _ if can_send => Ok(()),
+                _ => Err(SendRefusal::Full),
+            };
+            assert_eq!(net.send(node, "x"), send, "{protocol:?} {mode:?}");
+        }
+    }
+
+    /// Whoever is attached first, a message gets across from each protocol that speaks first.
+    #[test]
+    fn r101_it_does_not_matter_who_connects() {
+        let opening =
+            [Protocol::Pair, Protocol::Pub, Protocol::Req, Protocol::Push, Protocol::Surveyor, Protocol::Bus];
+        for (protocol, swapped) in
+            opening.into_iter().flat_map(|protocol| [(protocol, false), (protocol, true)])
+        {
+            let mut net = Network::new(Carriage::Wire);
+            let (from, to) = (net.cooked(protocol), net.cooked(protocol.peer()));
+            if protocol == Protocol::Pub {
+                net.set(to, PatternOption::Subscribe(b"")).unwrap();
+            }
+            if swapped {
+                net.connect(to, from);
+            } else {
+                net.connect(from, to);
+            }
+            net.send(from, "hello").unwrap();
+            assert_eq!(net.text(to), "hello", "{protocol:?}");
+        }
+    }
+
+    #[test]
+    fn r10_r12_numbers_and_peers() {
+        for protocol in Protocol::ALL {
+            assert_eq!(Protocol::from_number(protocol.number()), Some(protocol));
+            assert_eq!(protocol.peer().peer(), protocol);
+        }
+        assert_eq!(Protocol::from_number(17), None);
+    }
+
+    #[test]
+    fn r109_priorities_out_of_range_count_as_the_nearest() {
+        assert_eq!([0, 1, 8, 16, 17, 255].map(class_of), [0, 0, 7, 15, 15, 15]);
+    }
+}

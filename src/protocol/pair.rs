@@ -1,0 +1,238 @@
+//! PAIR: one conversation with one peer (R121 to R126). Raw PAIR is the same.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::{
+    Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
+    Rejected, SendRefusal, common_option, refuse,
+};
+use crate::limits::RECV_QUEUE_KEEP_MESSAGES;
+use crate::message::Message;
+
+/// The pattern. What a departed peer sent stays first in the inbox: the conversations do not mix.
+#[derive(Debug, Default)]
+pub(super) struct Pair {
+    peer: Peer,
+    inbox: VecDeque<Arrived>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Peer {
+    #[default]
+    None,
+    Writable(PipeId),
+    Full(PipeId),
+}
+
+#[derive(Debug)]
+struct Arrived {
+    pipe: PipeId,
+    message: Message,
+    charge: usize,
+}
+
+impl Peer {
+    fn pipe(self) -> Option<PipeId> {
+        match self {
+            Peer::None => None,
+            Peer::Writable(pipe) | Peer::Full(pipe) => Some(pipe),
+        }
+    }
+}
+
+impl Pattern for Pair {
+    fn handle_attach(
+        &mut self,
+        _fx: &mut Effects,
+        _now: Instant,
+        pipe: PipeId,
+        _prio: Priorities,
+    ) -> Result<(), Refused> {
+        if self.peer != Peer::None {
+            return Err(Refused::Busy);
+        }
+        self.peer = Peer::Writable(pipe);
+        Ok(())
+    }
+
+    fn handle_detach(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId) {
+        if self.peer.pipe() == Some(pipe) {
+            self.peer = Peer::None;
+        }
+    }
+
+    fn handle_message(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId, mut message: Message) {
+        if self.peer.pipe() != Some(pipe) {
+            return;
+        }
+        message.merge_header();
+        let charge = message.payload_len();
+        self.inbox.push_back(Arrived { pipe, message, charge });
+    }
+
+    fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId) {
+        if self.peer == Peer::Full(pipe) {
+            self.peer = Peer::Writable(pipe);
+        }
+    }
+
+    fn handle_full(&mut self, pipe: PipeId) {
+        if self.peer == Peer::Writable(pipe) {
+            self.peer = Peer::Full(pipe);
+        }
+    }
+
+    fn handle_timeout(&mut self, _fx: &mut Effects, _now: Instant) {}
+
+    fn send(&mut self, fx: &mut Effects, _now: Instant, message: Message) -> Result<(), Rejected> {
+        match self.peer {
+            Peer::Writable(pipe) => {
+                fx.transmit(pipe, message);
+                Ok(())
+            }
+            Peer::None | Peer::Full(_) => refuse(message, SendRefusal::Full),
+        }
+    }
+
+    fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
+        let Some(Arrived { pipe, message, charge }) = self.inbox.pop_front() else {
+            return Err(RecvRefusal::Empty);
+        };
+        if self.peer.pipe() == Some(pipe) {
+            fx.release(pipe, charge);
+        }
+        if self.inbox.is_empty() && self.inbox.capacity() > RECV_QUEUE_KEEP_MESSAGES {
+            self.inbox.shrink_to(RECV_QUEUE_KEEP_MESSAGES);
+        }
+        Ok(message)
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness { recv: !self.inbox.is_empty(), send: matches!(self.peer, Peer::Writable(_)) }
+    }
+
+    fn set_option(&mut self, _fx: &mut Effects, option: PatternOption<'_>) -> Result<(), OptionRefusal> {
+        common_option(option)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::{Carriage, Network, SAME};
+    use super::super::{Mode, Protocol, Readiness};
+    use super::*;
+
+    #[test]
+    fn r121_r126_a_conversation_has_no_header_cooked_or_raw() {
+        for mode in [Mode::Cooked, Mode::Raw] {
+            let mut net = Network::new(Carriage::Wire);
+            let (a, b) = (net.add(Protocol::Pair, mode), net.probe());
+            net.connect(a, b);
+            net.send(a, "hello").unwrap();
+            assert_eq!(net.text(b), "hello");
+            net.send(b, "hi").unwrap();
+            assert_eq!(net.text(a), "hi");
+        }
+    }
+
+    #[test]
+    fn a_header_given_by_the_caller_is_transmitted_in_front_of_the_body() {
+        for carriage in Carriage::BOTH {
+            let mut net = Network::new(carriage);
+            let (a, b) = (net.cooked(Protocol::Pair), net.cooked(Protocol::Pair));
+            net.connect(a, b);
+            net.send_with(a, b"he", "ad").unwrap();
+            assert_eq!(net.text(b), "head");
+        }
+    }
+
+    #[test]
+    fn r122_a_second_peer_is_refused_and_the_first_undisturbed() {
+        let mut net = Network::new(Carriage::Inproc);
+        let [a, b, c] = [(); 3].map(|()| net.cooked(Protocol::Pair));
+        net.connect(a, b);
+        assert_eq!(net.connect_with(c, a, SAME, 4), Err(Refused::Busy));
+        net.send(b, "to a").unwrap();
+        net.send(a, "to b").unwrap();
+        assert_eq!((net.text(a), net.text(b)), ("to a".into(), "to b".into()));
+        assert_eq!(net.send(c, "?"), Err(SendRefusal::Full));
+    }
+
+    #[test]
+    fn r123_a_new_peer_is_accepted_after_the_first_has_left() {
+        let mut net = Network::new(Carriage::Inproc);
+        let [a, b, c] = [(); 3].map(|()| net.cooked(Protocol::Pair));
+        let link = net.connect(a, b);
+        net.disconnect(link);
+        net.connect(a, c);
+        net.send(a, "welcome").unwrap();
+        assert_eq!(net.text(c), "welcome");
+    }
+
+    #[test]
+    fn r124_send_waits_for_a_peer_with_room() {
+        let mut net = Network::new(Carriage::Inproc);
+        let [a, b] = [(); 2].map(|()| net.cooked(Protocol::Pair));
+        assert_eq!(net.send(a, "nobody"), Err(SendRefusal::Full));
+        let link = net.connect(a, b);
+        net.stall(link, b);
+        for _ in 0..4 {
+            net.send(a, "x").unwrap();
+        }
+        assert!(!net.readiness(a).send);
+        assert_eq!(net.send(a, "one too many"), Err(SendRefusal::Full));
+        net.resume(link, b);
+        assert!(net.readiness(a).send);
+    }
+
+    #[test]
+    fn r125_the_next_peer_gets_nothing_meant_for_the_one_before() {
+        let mut net = Network::new(Carriage::Inproc);
+        let [a, b, c] = [(); 3].map(|()| net.cooked(Protocol::Pair));
+        let link = net.connect(a, b);
+        net.stall(link, b);
+        net.send(a, "for b").unwrap();
+        net.disconnect(link);
+        net.connect(a, c);
+        assert_eq!(net.recv(c), Err(RecvRefusal::Empty));
+    }
+
+    #[test]
+    fn r119_what_a_departed_peer_sent_comes_before_the_next_peers_messages() {
+        let mut net = Network::new(Carriage::Wire);
+        let [a, b, c] = [(); 3].map(|()| net.cooked(Protocol::Pair));
+        let first = net.connect(a, b);
+        net.send(b, "b1").unwrap();
+        net.send(b, "b2").unwrap();
+        net.disconnect(first);
+        let second = net.connect(a, c);
+        net.send(c, "c1").unwrap();
+        assert_eq!(net.held(second, a), 2);
+        assert_eq!(net.texts(a), "b1 b2 c1");
+        assert_eq!(net.held(second, a), 0);
+    }
+
+    #[test]
+    fn r120_a_fresh_pair_is_not_ready() {
+        let net_pair = Pair::default();
+        assert_eq!(net_pair.readiness(), Readiness { recv: false, send: false });
+    }
+
+    #[test]
+    fn r110_r112_order_holds_and_reading_stops_at_the_bound() {
+        let mut net = Network::new(Carriage::Wire);
+        let [a, b] = [(); 2].map(|()| net.cooked(Protocol::Pair));
+        let link = net.connect(a, b);
+        let mut sent = 0;
+        while net.send(a, Message::from(vec![sent; 500])).is_ok() {
+            sent += 1;
+        }
+        assert_eq!((sent, net.held(link, b)), (7, 1500));
+        for n in 0..sent {
+            assert_eq!(net.recv(b).unwrap().body(), vec![n; 500]);
+        }
+        assert_eq!(net.held(link, b), 0);
+        assert!(net.readiness(a).send);
+    }
+}

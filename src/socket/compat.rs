@@ -1,0 +1,107 @@
+//! What a nanomsg-compatible interface needs beyond the Rust one: nanomsg's address dialect, waits that a signal
+//! handler ends, readiness descriptors, and closing many sockets under one deadline.
+
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use super::{Endpoint, Socket};
+use crate::address::Dialect;
+use crate::engine::Patience;
+use crate::error::{Error, SendError};
+use crate::message::Message;
+
+/// How long a call waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all ([`Error::WouldBlock`]).
+    No,
+    /// At most so long ([`Error::TimedOut`]), `None` for ever; a signal handler that runs in the waiting thread ends it
+    /// ([`Error::Interrupted`]).
+    For(Option<Duration>),
+}
+
+impl From<Wait> for Patience {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::No => Patience::Never,
+            Wait::For(timeout) => Patience::for_timeout(timeout, true),
+        }
+    }
+}
+
+/// Listens at an address as nanomsg reads it: at most 127 bytes, no host names, no port 0.
+///
+/// # Errors
+/// As [`Socket::bind`].
+pub fn bind(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
+    socket.bind_as(address, Dialect::Nanomsg)
+}
+
+/// Connects to an address as nanomsg reads it.
+///
+/// # Errors
+/// As [`Socket::connect`].
+pub fn connect(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
+    socket.connect_as(address, Dialect::Nanomsg)
+}
+
+/// Ends an endpoint by its number.
+///
+/// # Errors
+/// [`Error::NoSuchEndpoint`], [`Error::Closed`].
+pub fn shutdown(socket: &Socket, id: u32) -> Result<(), Error> {
+    socket.core().shutdown(id)
+}
+
+/// Sends, waiting as `wait` says.
+///
+/// # Errors
+/// As [`Socket::send`], and [`Error::Interrupted`].
+pub fn send(socket: &Socket, message: Message, wait: Wait) -> Result<(), SendError> {
+    socket.core().send(message, wait.into())
+}
+
+/// Receives, waiting as `wait` says.
+///
+/// # Errors
+/// As [`Socket::recv`], and [`Error::Interrupted`].
+pub fn recv(socket: &Socket, wait: Wait) -> Result<Message, Error> {
+    socket.core().recv(wait.into())
+}
+
+/// The descriptor that is readable exactly while a receive (`recv`) or a send could proceed; made at the first call,
+/// the same for the life of the socket, closed with it. Only to be polled, never read or closed.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a direction the pattern lacks, [`Error::Os`] without descriptors, [`Error::Closed`].
+pub fn descriptor(socket: &Socket, recv: bool) -> Result<RawFd, Error> {
+    socket.check_directions(crate::engine::Interest { recv, send: !recv })?;
+    socket.core().descriptor(recv)
+}
+
+/// Closes many sockets: all begin at once, and none is waited for longer than its linger time from now.
+pub fn close_all<'a>(sockets: impl IntoIterator<Item = &'a Socket>) {
+    let closing: Vec<(&Socket, Instant)> = sockets
+        .into_iter()
+        .filter_map(|socket| socket.core().begin_close().ok().map(|deadline| (socket, deadline)))
+        .collect();
+    for (socket, deadline) in closing {
+        socket.core().finish_close(deadline);
+    }
+}
+
+/// How many forks lie between the process that loaded the library and this one: what was made under another number
+/// belongs to an ancestor.
+pub fn fork_generation() -> u64 {
+    crate::sys::generation()
+}
+
+/// Has `forget` called in the child of every later fork. It may only store to atomics.
+pub fn on_fork(forget: fn()) {
+    crate::sys::forget_parent(forget);
+}
+
+/// The operating system's text of an error number.
+pub fn os_error_text(code: i32) -> String {
+    crate::sys::error_text(&std::io::Error::from_raw_os_error(code))
+}

@@ -1,0 +1,16 @@
+//! What differs between operating systems, one small file each. Linux is what is verified; see README.md for the
+//! others. The only unsafe code of the library outside the C interface is here.
+
+#![allow(unsafe_code)]
+
+mod event;
+mod fork;
+mod parker;
+mod socket;
+mod thread;
+
+pub(crate) use event::Event;
+pub(crate) use fork::{forget_parent, generation};
+pub(crate) use parker::{Park, Parker};
+pub(crate) use socket::{error_text, has_unread_input, interface_index, read_spare, unacknowledged_bytes};
+pub(crate) use thread::spawn_masked;

@@ -1,0 +1,57 @@
+//! What std and socket2 do not offer about sockets.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Reads into the spare capacity of `buffer`, at most `max` bytes, without clearing it first.
+pub(crate) fn read_spare(socket: &socket2::Socket, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    let spare = buffer.spare_capacity_mut();
+    let len = spare.len().min(max);
+    let Some(space) = spare.get_mut(..len) else { return Ok(0) };
+    let got = socket.recv(space)?;
+    // SAFETY: recv initialised the first `got` bytes of the spare capacity, and `got` is at most its length.
+    unsafe { buffer.set_len(buffer.len() + got) };
+    Ok(got)
+}
+
+/// Bytes that the peer's kernel has not acknowledged (tcp) or its program not read (Unix sockets).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn unacknowledged_bytes(socket: &impl AsFd) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request stores one int through the pointer, which is valid.
+    let done = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if done < 0 { 0 } else { usize::try_from(bytes).unwrap_or(0) }
+}
+
+/// Unknown on this system: the caller waits for the peer's end of stream instead.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn unacknowledged_bytes(_socket: &impl AsFd) -> usize {
+    usize::MAX
+}
+
+/// Whether the kernel holds input that was not read: closing now would make it reset the connection.
+pub(crate) fn has_unread_input(socket: &socket2::Socket) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    matches!(socket.peek(&mut byte), Ok(1..))
+}
+
+/// The index of a network interface, for `%eth0` behind a link-local address.
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: a NUL-terminated string that outlives the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => None,
+        index => Some(index),
+    }
+}
+
+/// The system's text of an error as strerror gives it, without what std adds.
+pub(crate) fn error_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(code) => text.trim_end_matches(&format!(" (os error {code})")).to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,124 @@
+//! Carriers: how bytes reach the peer. [`listen`] and [`route`] are the table: a new carrier is one file that
+//! supplies [`Acceptor`] and [`Stream`], and one line in each.
+//!
+//! inproc is no carrier: its messages move from socket to socket (see [`inproc`]).
+
+pub(crate) mod inproc;
+mod ipc;
+pub(crate) mod resolve;
+mod stream;
+mod tcp;
+
+use std::io::{self, IoSlice};
+
+use mio::{Registry, Token};
+use socket2::SockAddr;
+
+use crate::address::{BindAddress, ConnectAddress};
+use crate::wire::SessionKind;
+
+pub(crate) use stream::SocketStream;
+
+/// A connected (or connecting) stream of bytes. Every method may be called from any thread; one thread reads and one
+/// writes at a time.
+pub(crate) trait Stream: Send + Sync {
+    /// Registers with the reactor; `write` asks for writability as well.
+    fn register(&self, registry: &Registry, token: Token, write: bool) -> io::Result<()>;
+
+    /// Changes the interest of a registered stream.
+    fn reregister(&self, registry: &Registry, token: Token, write: bool) -> io::Result<()>;
+
+    fn deregister(&self, registry: &Registry);
+
+    /// Whether writability is watched only while something waits: on Unix sockets the event comes for each message
+    /// that the peer reads, on tcp only when a full buffer drained.
+    fn watches_writability_on_demand(&self) -> bool;
+
+    /// After the descriptor became ready for the first time: whether the connection is up, or why not.
+    fn finish_connect(&self) -> io::Result<bool>;
+
+    /// Reads what is there, at most `block.len()` bytes; `Ok(0)` is the end of the stream.
+    fn read(&self, block: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads into the spare capacity of `buffer`, at most `max` bytes; `Ok(0)` is the end of the stream.
+    fn read_spare(&self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize>;
+
+    /// One gather write; never raises SIGPIPE.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Says that nothing more will be written.
+    fn shutdown_write(&self);
+
+    /// Ends both directions, also for descriptors that a forked child has inherited.
+    fn shutdown(&self);
+
+    /// Whether closing now loses nothing: all is acknowledged and no input is unread.
+    fn is_settled(&self) -> bool;
+}
+
+/// A listening descriptor.
+pub(crate) trait Acceptor: Send + Sync {
+    fn register(&self, registry: &Registry, token: Token) -> io::Result<()>;
+    fn deregister(&self, registry: &Registry);
+    fn accept(&self, options: &StreamOptions) -> io::Result<Box<dyn Stream>>;
+    /// The address peers reach it by, with the port that the system chose.
+    fn local_address(&self) -> String;
+    /// Stops listening for good: the address can be bound again when this returns (R238), an ipc path is unlinked.
+    fn close(&self);
+}
+
+/// What the socket's options say about new connections; read when each is made.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamOptions {
+    pub(crate) nodelay: bool,
+    /// SO_SNDBUF, only if the program set the option.
+    pub(crate) send_buffer: Option<usize>,
+    /// SO_RCVBUF, only if the program set the option.
+    pub(crate) recv_buffer: Option<usize>,
+    pub(crate) ipv4_only: bool,
+}
+
+/// One way to reach a peer: from an optional local address to a remote one.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) local: Option<SockAddr>,
+    pub(crate) remote: SockAddr,
+}
+
+/// How to find the peer of a connecting endpoint.
+pub(crate) enum Route {
+    /// Try these.
+    Direct(Vec<Candidate>),
+    /// Look up the name first, off the I/O thread, and at each attempt anew.
+    Lookup(resolve::Query),
+}
+
+/// The table of listening transports.
+pub(crate) fn listen(
+    address: &BindAddress,
+    options: &StreamOptions,
+) -> io::Result<(Box<dyn Acceptor>, SessionKind)> {
+    match address {
+        BindAddress::Tcp(address) => Ok((Box::new(tcp::listen(address, options)?), SessionKind::Length)),
+        BindAddress::Ipc(name) => Ok((Box::new(ipc::listen(name)?), SessionKind::TypedLength)),
+        BindAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// The table of connecting transports.
+pub(crate) fn route(address: &ConnectAddress, options: &StreamOptions) -> io::Result<Route> {
+    match address {
+        ConnectAddress::Tcp(address) => tcp::route(address, options),
+        ConnectAddress::Ipc(name) => ipc::route(name),
+        ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// What a connecting transport's bytes mean.
+pub(crate) fn session_of(address: &ConnectAddress) -> io::Result<SessionKind> {
+    match address {
+        ConnectAddress::Tcp(_) => Ok(SessionKind::Length),
+        ConnectAddress::Ipc(_) => Ok(SessionKind::TypedLength),
+        ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}

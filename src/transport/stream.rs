@@ -1,0 +1,134 @@
+//! [`SocketStream`]: the stream of tcp and ipc, one operating-system socket.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+
+use mio::unix::SourceFd;
+use mio::{Registry, Token};
+use socket2::{Domain, Socket, Type};
+
+use super::{Candidate, Stream, StreamOptions};
+use crate::engine::interest;
+use crate::sys;
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"))]
+const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
+/// macOS says the same by a socket option, set when the stream is made.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd")))]
+const NO_SIGNAL: libc::c_int = 0;
+
+pub(crate) struct SocketStream {
+    socket: Socket,
+    unix: bool,
+}
+
+impl SocketStream {
+    /// Takes over a connected socket.
+    pub(crate) fn accepted(socket: Socket, unix: bool, options: &StreamOptions) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let stream = SocketStream { socket, unix };
+        stream.configure(options);
+        Ok(stream)
+    }
+
+    /// Starts to connect; the stream becomes ready when that has succeeded or failed.
+    pub(crate) fn connect(candidate: &Candidate, options: &StreamOptions) -> io::Result<Self> {
+        let unix = candidate.remote.is_unix();
+        let socket = Socket::new(candidate.remote.domain(), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        let stream = SocketStream { socket, unix };
+        stream.configure(options);
+        if let Some(local) = &candidate.local {
+            stream.socket.set_reuse_address(true)?;
+            stream.socket.bind(local)?;
+        }
+        match stream.socket.connect(&candidate.remote) {
+            Ok(()) => Ok(stream),
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(stream),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Applies the options. A refused one is no reason to do without the connection.
+    fn configure(&self, options: &StreamOptions) {
+        if let Some(bytes) = options.send_buffer {
+            let _ = self.socket.set_send_buffer_size(bytes);
+        }
+        if let Some(bytes) = options.recv_buffer {
+            let _ = self.socket.set_recv_buffer_size(bytes);
+        }
+        #[cfg(target_vendor = "apple")]
+        let _ = self.socket.set_nosigpipe(true);
+        if !self.unix {
+            super::tcp::configure(&self.socket, options);
+        }
+    }
+}
+
+impl Stream for SocketStream {
+    fn register(&self, registry: &Registry, token: Token, write: bool) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest(write))
+    }
+
+    fn reregister(&self, registry: &Registry, token: Token, write: bool) -> io::Result<()> {
+        registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), token, interest(write))
+    }
+
+    fn deregister(&self, registry: &Registry) {
+        // Fails only for a descriptor that is not registered, and then there is nothing to undo.
+        let _ = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
+    }
+
+    fn watches_writability_on_demand(&self) -> bool {
+        self.unix
+    }
+
+    fn finish_connect(&self) -> io::Result<bool> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&self, block: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &self.socket, block)
+    }
+
+    fn read_spare(&self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        sys::read_spare(&self.socket, buffer, max)
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
+            [one] => self.socket.send_with_flags(one, NO_SIGNAL),
+            many => self.socket.send_vectored_with_flags(many, NO_SIGNAL),
+        }
+    }
+
+    fn shutdown_write(&self) {
+        // Fails only when the peer is gone already.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    fn shutdown(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    fn is_settled(&self) -> bool {
+        // What was written to a Unix socket lies in the peer's own queue and outlives us.
+        let delivered = self.unix || sys::unacknowledged_bytes(&self.socket) == 0;
+        delivered && !sys::has_unread_input(&self.socket)
+    }
+}
+
+/// A socket for listening at `address`, not yet listening.
+pub(super) fn listening_socket(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
