@@ -65,7 +65,7 @@ impl<'a> Device<'a> {
             return Err(Error::Device("they are of different protocol families"));
         }
         let loopback = std::ptr::eq(first, second);
-        if !loopback && !(fits(a, b) && fits(b, a)) {
+        if !(loopback || fits(a, b) && fits(b, a)) {
             return Err(Error::Device("what one receives the other cannot send"));
         }
         Ok(Device { first, second })
@@ -177,7 +177,11 @@ fn wait(ways: &[Way<'_>], interruptible: bool) -> Result<(), Error> {
         })
         .collect();
     // A direction that waits for one socket must notice when the other is closed, too.
-    items.extend(ways.iter().flat_map(|way| [way.from, way.to]).map(|socket| PollItem::new(socket, Interest::default())));
+    items.extend(
+        ways.iter()
+            .flat_map(|way| [way.from, way.to])
+            .map(|socket| PollItem::new(socket, Interest::default())),
+    );
     let deadline = ways.iter().filter_map(|way| way.deadline).min();
     let timeout: Option<Duration> = deadline.map(|at| at.saturating_duration_since(Instant::now()));
     poll(&mut items, timeout, interruptible).map(drop)?;

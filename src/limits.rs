@@ -59,6 +59,9 @@ pub const READ_BLOCK_BYTES: usize = 128 * 1024;
 
 /// Longest address in bytes (nanomsg: NN_SOCKADDR_MAX 128 with the NUL; R88).
 pub const ADDRESS_MAX_BYTES: usize = 127;
+/// Longest address in bytes outside the C interface: room for the longest host name behind a local part, and for
+/// an abstract name all of whose bytes are escaped.
+pub const ADDRESS_MAX_BYTES_RUST: usize = 1024;
 /// Longest path of a Unix socket in bytes: sockaddr_un has 108, one of them NUL (R31).
 pub const IPC_PATH_MAX_BYTES: usize = 107;
 /// Longest host name (RFC 1035 section 2.3.4).

@@ -11,14 +11,10 @@ mod tests;
 
 use std::fmt;
 
-use crate::limits::ADDRESS_MAX_BYTES;
+use crate::limits::{ADDRESS_MAX_BYTES, ADDRESS_MAX_BYTES_RUST};
 
 pub(crate) use ipc::IpcName;
 pub(crate) use tcp::{BindHost, IpLiteral, LocalHost, RemoteHost, TcpBind, TcpConnect};
-
-/// Longest address in bytes outside the C interface: room for the longest host name behind a local part, and
-/// for an abstract name all of whose bytes are escaped.
-const ADDRESS_MAX_BYTES_RUST: usize = 1024;
 
 /// What is accepted beyond the forms that every caller may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

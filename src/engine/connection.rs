@@ -12,12 +12,14 @@ use parking_lot::Mutex;
 
 use super::credit::Credit;
 use super::endpoint::Owner;
-use super::jobs::{self, Jobs, Job};
+use super::jobs::{self, Job, Jobs};
 use super::outbound::{Outbound, Room, Writer};
 use super::reactor::{Reactor, Ready, Source, Task, Turn};
 use super::socket_core::{Core, Link};
 use super::timers::TimerKey;
-use crate::limits::{DRAIN_LOOK_FIRST, DRAIN_LOOK_MAX, HANDSHAKE_MAX, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN};
+use crate::limits::{
+    DRAIN_LOOK_FIRST, DRAIN_LOOK_MAX, HANDSHAKE_MAX, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN,
+};
 use crate::message::Message;
 use crate::protocol::PipeId;
 use crate::transport::Stream;
@@ -36,29 +38,48 @@ enum Phase {
     /// Our header is on its way, the peer's is awaited until [`HANDSHAKE_MAX`] has passed (R15).
     Greeting,
     /// A pipe of the socket.
-    Open { pipe: PipeId, since: Instant },
+    Open {
+        pipe: PipeId,
+        since: Instant,
+    },
     /// No pipe any more; what was accepted is being delivered, input is thrown away.
-    Draining { deadline: Instant, next_look: Duration },
+    Draining {
+        deadline: Instant,
+        next_look: Duration,
+    },
     Closed,
 }
 
 /// How a connection ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
     /// The operating system could not connect.
+    #[error("cannot connect: {0}")]
     ConnectFailed(io::Error),
-    /// The peer closed.
+    #[error("the peer closed the connection")]
     Eof,
-    /// Reading or writing failed.
+    /// What had arrived of the message is discarded (R97).
+    #[error("the peer closed the connection in the middle of a message")]
+    Truncated,
+    #[error("the connection failed: {0}")]
     Io(io::Error),
     /// The peer broke the rules.
+    #[error(transparent)]
     Wire(WireError),
-    /// The peer's header did not come in time.
+    #[error("the peer did not send its SP header within {} s", HANDSHAKE_MAX.as_secs())]
     Silent,
-    /// The pattern has its peer already (R122).
+    /// R122.
+    #[error("refused: the socket has its one peer already")]
     Refused,
-    /// Closed from this side.
+    #[error("closed from this side")]
     Local,
+}
+
+impl End {
+    /// Whether the peer, or the two together, did something that somebody should look into.
+    pub(crate) fn is_suspicious(&self) -> bool {
+        matches!(self, End::Truncated | End::Wire(_) | End::Silent | End::Refused)
+    }
 }
 
 pub(crate) struct Connection {
@@ -203,7 +224,9 @@ impl Connection {
         if written.blocked && self.stream.watches_writability_on_demand() {
             self.watch_writability(true);
         }
-        if written.room && let Some(pipe) = self.pipe.get() {
+        if written.room
+            && let Some(pipe) = self.pipe.get()
+        {
             self.core.pipe_writable(*pipe, jobs);
         }
         if let (Some(_), Some(me)) = (&written.error, self.me.upgrade()) {
@@ -296,8 +319,9 @@ impl Connection {
                 },
                 Step::Pause => return,
                 Step::End(end) => {
+                    let truncated = matches!(end, End::Eof) && reading.decoder.is_mid_frame();
                     drop(reading);
-                    return self.end(end, turn);
+                    return self.end(if truncated { End::Truncated } else { end }, turn);
                 }
             }
         }
@@ -355,10 +379,6 @@ impl Connection {
                     if let Err(end) = self.open(reading, now) {
                         return Step::End(end);
                     }
-                }
-                Ok(Some(Event::Reply(bytes))) => {
-                    self.outbound.push_control(&bytes);
-                    self.flush();
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -499,6 +519,9 @@ impl Connection {
         }
         jobs::run(jobs);
         self.core.count_end(&end, phase != Phase::Connecting);
+        if end.is_suspicious() {
+            self.core.report(&self.owner.address(), &end);
+        }
         self.owner.ended(self, &end, lived);
         self.core.remove_connection(self);
     }

@@ -39,6 +39,14 @@ impl Owner {
         }
     }
 
+    /// The endpoint's address, for reports.
+    pub(crate) fn address(&self) -> String {
+        match self {
+            Owner::Listener(listener) => listener.local_address(),
+            Owner::Dialer(dialer) => dialer.address.to_string(),
+        }
+    }
+
     /// The operating system has connected.
     pub(crate) fn connected(&self, core: &Core) {
         if let Owner::Dialer(dialer) = self {
@@ -69,7 +77,11 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Binds and listens; connections are accepted from now on.
-    pub(crate) fn start(core: &Arc<Core>, info: EndpointInfo, address: &BindAddress) -> io::Result<Arc<Listener>> {
+    pub(crate) fn start(
+        core: &Arc<Core>,
+        info: EndpointInfo,
+        address: &BindAddress,
+    ) -> io::Result<Arc<Listener>> {
         let (acceptor, session) = transport::listen(address, &core.stream_options())?;
         let reactor = core.engine()?.reactor();
         let listener = Arc::new_cyclic(|me| Listener {
@@ -167,7 +179,10 @@ enum Dial {
     /// The name is being looked up.
     Resolving,
     /// One candidate is being tried; the rest comes next.
-    Trying { connection: Arc<Connection>, rest: Vec<Candidate> },
+    Trying {
+        connection: Arc<Connection>,
+        rest: Vec<Candidate>,
+    },
     /// Between attempts.
     Waiting,
     Closed,
@@ -296,15 +311,12 @@ impl Dialer {
     }
 
     /// A connection of this endpoint is over: the next candidate, or the next attempt.
-    fn connection_ended(
-        self: &Arc<Self>,
-        connection: &Arc<Connection>,
-        end: &End,
-        lived: Option<Duration>,
-    ) {
+    fn connection_ended(self: &Arc<Self>, connection: &Arc<Connection>, end: &End, lived: Option<Duration>) {
         let mut state = self.state.lock();
         let rest = match &mut state.dial {
-            Dial::Trying { connection: current, rest } if Arc::ptr_eq(current, connection) => std::mem::take(rest),
+            Dial::Trying { connection: current, rest } if Arc::ptr_eq(current, connection) => {
+                std::mem::take(rest)
+            }
             _ => return,
         };
         state.dial = Dial::Waiting;

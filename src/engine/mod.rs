@@ -162,7 +162,8 @@ impl Engine {
             return Ok(shared.engine.clone());
         }
         let wanted = std::env::var(IO_THREADS_VARIABLE).ok().and_then(|text| text.trim().parse().ok());
-        let threads = wanted.unwrap_or_else(|| DEFAULT_THREADS.load(Ordering::Relaxed)).clamp(1, IO_THREADS_MAX);
+        let threads =
+            wanted.unwrap_or_else(|| DEFAULT_THREADS.load(Ordering::Relaxed)).clamp(1, IO_THREADS_MAX);
         let engine = Engine::new(threads)?;
         *slot = Some(Shared { engine: engine.clone(), users: 1 });
         Ok(engine)

@@ -67,7 +67,11 @@ impl<'a> PollItem<'a> {
 /// assert!(items[0].ready().recv);
 /// # Ok::<(), spmsg::Error>(())
 /// ```
-pub fn poll(items: &mut [PollItem<'_>], timeout: Option<Duration>, interruptible: bool) -> Result<usize, Error> {
+pub fn poll(
+    items: &mut [PollItem<'_>],
+    timeout: Option<Duration>,
+    interruptible: bool,
+) -> Result<usize, Error> {
     for item in items.iter() {
         item.socket.check_directions(item.interest)?;
     }

@@ -199,7 +199,8 @@ impl Reactor {
         let Turning { poll, events, block, tasks } = &mut *guard;
         self.turns.fetch_add(1, Ordering::Relaxed);
         self.asleep.store(true, Ordering::SeqCst);
-        let timeout = if self.inbox.lock().is_empty() { self.until_next_timer(timeout) } else { Some(Duration::ZERO) };
+        let timeout =
+            if self.inbox.lock().is_empty() { self.until_next_timer(timeout) } else { Some(Duration::ZERO) };
         let polled = poll.poll(events, timeout);
         self.asleep.store(false, Ordering::SeqCst);
         match polled {

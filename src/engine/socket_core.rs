@@ -184,7 +184,10 @@ impl Core {
     }
 
     /// Changes options; live ones take effect now.
-    pub(crate) fn set_options<R>(&self, change: impl FnOnce(&mut Options) -> Result<R, Error>) -> Result<R, Error> {
+    pub(crate) fn set_options<R>(
+        &self,
+        change: impl FnOnce(&mut Options) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let (result, ttl) = self.open_state(|state| {
             let result = change(&mut state.options);
             self.recv_max.store(state.options.recv_max.unwrap_or(UNLIMITED), Ordering::Relaxed);
@@ -195,10 +198,16 @@ impl Core {
         Ok(result)
     }
 
-    pub(crate) fn set_pattern_option(&self, name: &'static str, option: PatternOption<'_>) -> Result<(), Error> {
+    pub(crate) fn set_pattern_option(
+        &self,
+        name: &'static str,
+        option: PatternOption<'_>,
+    ) -> Result<(), Error> {
         let refused = self.act(|state, _, _| state.pattern.set_option(&mut state.fx, option))?;
         refused.map_err(|refusal| match (refusal, option) {
-            (OptionRefusal::NoSuchTopic, PatternOption::Unsubscribe(topic)) => Error::NotSubscribed(topic.len()),
+            (OptionRefusal::NoSuchTopic, PatternOption::Unsubscribe(topic)) => {
+                Error::NotSubscribed(topic.len())
+            }
             _ => Error::NoSuchOption { protocol: self.protocol, option: name },
         })
     }

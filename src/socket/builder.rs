@@ -133,7 +133,9 @@ impl<S: From<Socket>> Builder<S> {
     pub fn build(self) -> Result<S, Error> {
         match self.refused {
             Some(error) => Err(error),
-            None => Ok(Socket::from_core(Core::new(self.protocol, self.mode, self.options, self.engine)).into()),
+            None => {
+                Ok(Socket::from_core(Core::new(self.protocol, self.mode, self.options, self.engine)).into())
+            }
         }
     }
 }

@@ -120,7 +120,11 @@ macro_rules! sends {
             ///
             /// # Errors
             /// As [`Socket::send`].
-            pub fn send_timeout(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), SendError> {
+            pub fn send_timeout(
+                &self,
+                message: impl Into<Message>,
+                timeout: Duration,
+            ) -> Result<(), SendError> {
                 self.socket.send_timeout(message, timeout)
             }
         }

@@ -11,7 +11,8 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// Most places that can ask to be forgotten: the core's globals and the C interface's table.
 const FORGETTERS_MAX: usize = 4;
-static FORGETTERS: [AtomicPtr<()>; FORGETTERS_MAX] = [const { AtomicPtr::new(std::ptr::null_mut()) }; FORGETTERS_MAX];
+static FORGETTERS: [AtomicPtr<()>; FORGETTERS_MAX] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; FORGETTERS_MAX];
 static FORGETTERS_LEN: AtomicUsize = AtomicUsize::new(0);
 static INSTALL: Once = Once::new();
 

@@ -36,7 +36,13 @@ thread_local! {
 impl Parker {
     /// The calling thread's parker, made at its first sleep. Fails when the process is out of descriptors.
     pub(crate) fn current() -> io::Result<Arc<Parker>> {
-        let make = || Ok(Arc::new(Parker { state: AtomicU8::new(AWAKE), event: Event::new()?, generation: generation() }));
+        let make = || {
+            Ok(Arc::new(Parker {
+                state: AtomicU8::new(AWAKE),
+                event: Event::new()?,
+                generation: generation(),
+            }))
+        };
         // A thread that is being torn down has no thread-local storage left: it gets a parker for this sleep alone.
         MINE.try_with(|mine| {
             let mut mine = mine.borrow_mut();

@@ -30,7 +30,10 @@ impl Drop for Running {
 
 /// Looks `query` up on a thread of its own and calls `done` there with every address found. Fails at once when too
 /// many look-ups hang already: the endpoint tries again after its back-off.
-pub(crate) fn lookup(query: Query, done: impl FnOnce(io::Result<Vec<Candidate>>) + Send + 'static) -> io::Result<()> {
+pub(crate) fn lookup(
+    query: Query,
+    done: impl FnOnce(io::Result<Vec<Candidate>>) + Send + 'static,
+) -> io::Result<()> {
     if RUNNING.fetch_add(1, Ordering::AcqRel) >= RESOLVER_THREADS_MAX {
         RUNNING.fetch_sub(1, Ordering::AcqRel);
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "too many name look-ups are under way"));

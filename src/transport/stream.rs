@@ -12,10 +12,22 @@ use super::{Candidate, Stream, StreamOptions};
 use crate::engine::interest;
 use crate::sys;
 
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"))]
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
 const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 /// macOS says the same by a socket option, set when the stream is made.
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd")))]
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+)))]
 const NO_SIGNAL: libc::c_int = 0;
 
 pub(crate) struct SocketStream {

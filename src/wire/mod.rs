@@ -53,9 +53,6 @@ pub(crate) enum Event {
     Ready,
     /// A complete payload, all of it in the body.
     Message(Message),
-    /// Bytes to queue for the peer, in front of nothing that is queued already (a session's own control
-    /// traffic).
-    Reply(Bytes),
 }
 
 /// The receiving half.

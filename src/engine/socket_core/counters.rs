@@ -105,7 +105,7 @@ impl Core {
             // Ended from this side while still connecting.
             End::Local if !was_connected => self.state.lock().stats.progress_ended(),
             End::Local => (),
-            End::Eof | End::Io(_) | End::Wire(_) | End::Silent | End::Refused => {
+            End::Eof | End::Truncated | End::Io(_) | End::Wire(_) | End::Silent | End::Refused => {
                 self.state.lock().stats.broken_connections += 1;
             }
         }
@@ -121,21 +121,28 @@ impl Core {
         }
     }
 
-    /// The endpoint's last attempt failed; says so on stderr, once, if the program asked for that.
+    /// The endpoint's last attempt failed; reported the first time, and again only after it recovered.
     pub(crate) fn endpoint_failed(&self, endpoint: u32, address: &str, error: &io::Error) {
-        let line = {
-            let mut state = self.state.lock();
-            let print = state.options.print_errors;
-            let name = String::from_utf8_lossy(&state.options.name).into_owned();
-            let Some(endpoint) = state.endpoints.get_mut(&endpoint) else { return };
-            let first = !std::mem::replace(&mut endpoint.failing, true);
-            (first && print).then_some(name)
+        let first = match self.state.lock().endpoints.get_mut(&endpoint) {
+            Some(endpoint) => !std::mem::replace(&mut endpoint.failing, true),
+            None => false,
         };
-        if let Some(name) = line {
-            let place = address.split_once("://").map_or(address, |(_, rest)| rest);
-            let text = crate::sys::error_text(error);
-            eprintln!("nanomsg: socket.{name}[{place}]: Error: {text}");
+        if first {
+            self.report(address, &crate::sys::error_text(error));
         }
+    }
+
+    /// One line on stderr, if the program asked for that (NN_PRINT_ERRORS); nanomsg's form.
+    pub(crate) fn report(&self, address: &str, what: &dyn std::fmt::Display) {
+        let name = {
+            let state = self.state.lock();
+            if !state.options.print_errors {
+                return;
+            }
+            String::from_utf8_lossy(&state.options.name).into_owned()
+        };
+        let place = address.split_once("://").map_or(address, |(_, rest)| rest);
+        eprintln!("nanomsg: socket.{name}[{place}]: Error: {what}");
     }
 
     pub(crate) fn endpoint_recovered(&self, endpoint: u32) {

@@ -90,7 +90,8 @@ impl Core {
     }
 
     fn dial(self: &Arc<Self>, info: EndpointInfo, address: ConnectAddress) -> Result<(), Error> {
-        let (reconnect, max) = self.open_state(|state| (state.options.reconnect, state.options.reconnect_max))?;
+        let (reconnect, max) =
+            self.open_state(|state| (state.options.reconnect, state.options.reconnect_max))?;
         let text = address.to_string();
         let dialer = Dialer::start(self, info, address, reconnect, max)
             .map_err(|error| Error::os("start the engine to connect to", text, error))?;
@@ -171,7 +172,9 @@ impl Core {
             Kind::Starting => (),
             Kind::Listener(listener) => listener.close(),
             Kind::Dialer(dialer) => dialer.close(),
-            Kind::InprocBound(name) | Kind::InprocConnector(name) => inproc::forget(self, endpoint.info, name),
+            Kind::InprocBound(name) | Kind::InprocConnector(name) => {
+                inproc::forget(self, endpoint.info, name)
+            }
         }
     }
 
@@ -213,7 +216,8 @@ impl State {
 
     fn inproc_endpoint_ended(&mut self) {
         // Paired endpoints have left the count when they were paired; this one is out either way.
-        let waiting = self.endpoints.values().filter(|e| matches!(e.kind, Kind::InprocConnector(_))).count() as u64;
+        let waiting =
+            self.endpoints.values().filter(|e| matches!(e.kind, Kind::InprocConnector(_))).count() as u64;
         self.stats.in_progress_connections = self.stats.in_progress_connections.min(waiting);
     }
 }

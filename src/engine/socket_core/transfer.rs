@@ -94,7 +94,13 @@ impl Core {
         self.deliver_at(pipe, Instant::now(), jobs, next);
     }
 
-    fn deliver_at(&self, pipe: PipeId, now: Instant, jobs: &mut Jobs, mut next: impl FnMut() -> Option<Message>) {
+    fn deliver_at(
+        &self,
+        pipe: PipeId,
+        now: Instant,
+        jobs: &mut Jobs,
+        mut next: impl FnMut() -> Option<Message>,
+    ) {
         let mut state = self.state.lock();
         if state.closed || state.pipes.get(pipe).is_none() {
             return;
@@ -108,7 +114,13 @@ impl Core {
     }
 
     /// Offers a pipe to the pattern; `None` when it, or the endpoint, does not want it any more.
-    pub(crate) fn attach(&self, link: Link, endpoint: EndpointInfo, now: Instant, jobs: &mut Jobs) -> Option<PipeId> {
+    pub(crate) fn attach(
+        &self,
+        link: Link,
+        endpoint: EndpointInfo,
+        now: Instant,
+        jobs: &mut Jobs,
+    ) -> Option<PipeId> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.closed || !state.endpoints.contains_key(&endpoint.id) {
