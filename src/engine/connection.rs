@@ -103,8 +103,10 @@ pub(crate) struct Connection {
 struct Reading {
     phase: Phase,
     decoder: Box<dyn Decoder>,
-    /// Read from the kernel but not decoded, because the application has not made room.
+    /// Read from the kernel but not decoded, because the application has not made room; decoded up to
+    /// `leftover_at`.
     leftover: Vec<u8>,
+    leftover_at: usize,
     timer: Option<TimerKey>,
 }
 
@@ -137,13 +139,14 @@ impl Connection {
             encoder: session.encoder,
             greeting: session.greeting,
             outbound: Outbound::new(send_bound),
-            inbound: Mutex::new(Credit::new(recv_bound)),
+            inbound: Mutex::new(Credit::with_slack(recv_bound)),
             token: OnceLock::new(),
             pipe: OnceLock::new(),
             reading: Mutex::new(Reading {
                 phase: Phase::Connecting,
                 decoder: session.decoder,
                 leftover: Vec::new(),
+                leftover_at: 0,
                 timer: None,
             }),
         });
@@ -337,8 +340,14 @@ impl Connection {
             return Step::Pause;
         }
         if !reading.leftover.is_empty() {
-            let input = std::mem::take(&mut reading.leftover);
-            return self.decode(reading, &input, turn.now);
+            let held = std::mem::take(&mut reading.leftover);
+            let mut input = held.get(reading.leftover_at..).unwrap_or_default();
+            let step = self.decode(reading, &mut input, turn.now);
+            if !input.is_empty() {
+                reading.leftover_at = held.len() - input.len();
+                reading.leftover = held;
+            }
+            return step;
         }
         match reading.decoder.body_buffer() {
             Err(error) => return Step::End(End::Wire(error)),
@@ -353,21 +362,24 @@ impl Connection {
         }
         match self.stream.read(turn.block) {
             Ok(bytes @ 1..) => {
-                let block: &[u8] = turn.block.get(..bytes).unwrap_or_default();
-                self.decode(reading, block, turn.now)
+                let mut input: &[u8] = turn.block.get(..bytes).unwrap_or_default();
+                let step = self.decode(reading, &mut input, turn.now);
+                reading.leftover = input.to_vec();
+                reading.leftover_at = 0;
+                step
             }
             other => outcome(other),
         }
     }
 
-    /// Takes messages out of `input` as long as there is room for them, and keeps the rest.
-    fn decode(&self, reading: &mut Reading, mut input: &[u8], now: Instant) -> Step {
+    /// Takes messages off the front of `input` as long as there is room for them.
+    fn decode(&self, reading: &mut Reading, input: &mut &[u8], now: Instant) -> Step {
         let taken = input.len();
         let max = self.core.recv_max();
         let mut batch = Vec::new();
         let mut result = Ok(());
         loop {
-            match reading.decoder.next(&mut input, max) {
+            match reading.decoder.next(input, max) {
                 Ok(Some(Event::Message(message))) => {
                     let full = self.charge(&message);
                     batch.push(message);
@@ -393,12 +405,7 @@ impl Connection {
         }
         match result {
             Err(error) => Step::End(End::Wire(error)),
-            Ok(()) => {
-                if !input.is_empty() {
-                    reading.leftover = input.to_vec();
-                }
-                Step::Progress(taken)
-            }
+            Ok(()) => Step::Progress(taken - input.len()),
         }
     }
 
@@ -473,8 +480,8 @@ impl Connection {
         if let Some(timer) = reading.timer.take() {
             self.reactor.cancel_timer(timer);
         }
-        let look = if flushed { (turn.now + next_look).min(deadline) } else { deadline };
-        reading.timer = Some(self.add_timer(look));
+        // Another thread may be writing: nobody says when it is done, so look again in any case.
+        reading.timer = Some(self.add_timer((turn.now + next_look).min(deadline)));
         reading.phase = Phase::Draining { deadline, next_look: (next_look * 2).min(DRAIN_LOOK_MAX) };
         drop(reading);
         self.readable(turn);

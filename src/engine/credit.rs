@@ -7,6 +7,9 @@
 #[derive(Debug)]
 pub(crate) struct Credit {
     bound: usize,
+    /// Fullness ends when less than this waits: the bound itself, or less where stopping and going on costs more than
+    /// taking a message.
+    resume_below: usize,
     waiting: usize,
     /// Size of the message that did not enter, while there is one.
     beyond: Option<usize>,
@@ -14,7 +17,12 @@ pub(crate) struct Credit {
 
 impl Credit {
     pub(crate) fn new(bound: usize) -> Self {
-        Credit { bound, waiting: 0, beyond: None }
+        Credit { bound, resume_below: bound, waiting: 0, beyond: None }
+    }
+
+    /// The same bound, but once full it stays so until half of it is free.
+    pub(crate) fn with_slack(bound: usize) -> Self {
+        Credit { bound, resume_below: bound / 2, waiting: 0, beyond: None }
     }
 
     /// Whether nothing more may be taken now.
@@ -36,7 +44,7 @@ impl Credit {
     pub(crate) fn release(&mut self, bytes: usize) -> bool {
         self.waiting = self.waiting.saturating_sub(bytes);
         match self.beyond {
-            Some(last) if self.waiting <= last || self.waiting < self.bound => {
+            Some(last) if self.waiting <= last || self.waiting < self.resume_below => {
                 self.beyond = None;
                 true
             }
@@ -71,6 +79,18 @@ mod tests {
         assert!(credit.charge(1), "and nothing more than one beyond it");
         assert!(!credit.release(1), "the large one still waits, so the small one is still beyond");
         assert!(credit.release(255));
+    }
+
+    #[test]
+    fn with_slack_it_resumes_when_half_is_free() {
+        let mut credit = Credit::with_slack(100);
+        while !credit.charge(10) {}
+        let mut released = 0;
+        while !credit.release(10) {
+            released += 1;
+        }
+        assert_eq!(released, 5, "of ten that waited, the sixth brings it below fifty");
+        assert!(!credit.is_full());
     }
 
     quickcheck! {

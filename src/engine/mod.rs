@@ -180,7 +180,9 @@ impl Engine {
         }
         let last = slot.take();
         drop(slot);
-        drop(last);
+        if let Some(shared) = last {
+            shared.engine.inner.stop_threads();
+        }
     }
 }
 
@@ -200,22 +202,29 @@ pub fn set_io_threads(threads: usize) -> io::Result<()> {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // In a forked child the threads do not exist and the descriptors are the parent's.
-        if self.generation != sys::generation() {
-            return std::mem::forget(std::mem::take(self.workers.get_mut()));
-        }
-        let workers = std::mem::take(self.workers.get_mut());
-        for worker in &workers {
+impl Inner {
+    /// Ends the threads and waits for them. Sockets that are closed may still hold the engine; they need none.
+    fn stop_threads(&self) {
+        let mut threads = Vec::new();
+        for worker in self.workers.lock().iter_mut() {
             worker.reactor.stop();
+            threads.extend(worker.thread.take());
         }
         let me = std::thread::current().id();
-        for worker in workers {
-            if let Some(thread) = worker.thread.filter(|thread| thread.thread().id() != me) {
-                // The thread catches panics itself; there is nothing to report.
-                let _ = thread.join();
-            }
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != me) {
+            // The thread catches panics itself; there is nothing to report.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.generation == sys::generation() {
+            self.stop_threads();
+        } else {
+            // In a forked child the threads do not exist and the descriptors are the parent's.
+            std::mem::forget(std::mem::take(self.workers.get_mut()));
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::message::Message;
 pub enum Wait {
     /// Not at all ([`Error::WouldBlock`]).
     No,
+    /// As the socket's timeout option says; a signal handler ends it as below. Costs nothing unless there is waiting.
+    AsSet,
     /// At most so long ([`Error::TimedOut`]), `None` for ever; a signal handler that runs in the waiting thread ends it
     /// ([`Error::Interrupted`]).
     For(Option<Duration>),
@@ -24,6 +26,7 @@ impl From<Wait> for Patience {
     fn from(wait: Wait) -> Self {
         match wait {
             Wait::No => Patience::Never,
+            Wait::AsSet => Patience::AsSet { interruptible: true },
             Wait::For(timeout) => Patience::for_timeout(timeout, true),
         }
     }

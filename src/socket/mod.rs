@@ -129,11 +129,7 @@ impl Socket {
     /// With the message handed back: [`Error::TimedOut`], [`Error::Closed`], [`Error::State`],
     /// [`Error::Unsupported`], [`Error::Header`].
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let message = message.into();
-        match self.core.options() {
-            Ok(options) => self.core.send(message, Patience::for_timeout(options.send_timeout, false)),
-            Err(error) => Err(SendError { error, message }),
-        }
+        self.core.send(message.into(), Patience::AsSet { interruptible: false })
     }
 
     /// Sends if that is possible now.
@@ -157,8 +153,7 @@ impl Socket {
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Closed`], [`Error::State`], [`Error::Unsupported`].
     pub fn recv(&self) -> Result<Message, Error> {
-        let timeout = self.core.options()?.recv_timeout;
-        self.core.recv(Patience::for_timeout(timeout, false))
+        self.core.recv(Patience::AsSet { interruptible: false })
     }
 
     /// Receives a message that is here.

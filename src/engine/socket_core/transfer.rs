@@ -14,14 +14,13 @@ use crate::protocol::{PipeId, RecvRefusal, Rejected, SendRefusal};
 
 impl Core {
     /// Sends, waiting as `patience` says. A message that is not sent comes back.
-    pub(crate) fn send(&self, message: Message, patience: Patience) -> Result<(), SendError> {
-        let mut message = message;
+    pub(crate) fn send(&self, mut message: Message, mut patience: Patience) -> Result<(), SendError> {
         loop {
             match self.try_send(message) {
                 Ok(()) => return Ok(()),
                 Err(SendError { error: Error::WouldBlock, message: back }) if patience.waits() => {
                     message = back;
-                    if let Err(error) = self.wait(Direction::Send, patience) {
+                    if let Err(error) = self.wait(Direction::Send, &mut patience) {
                         return Err(SendError { error, message });
                     }
                 }
@@ -52,10 +51,10 @@ impl Core {
     }
 
     /// Receives, waiting as `patience` says.
-    pub(crate) fn recv(&self, patience: Patience) -> Result<Message, Error> {
+    pub(crate) fn recv(&self, mut patience: Patience) -> Result<Message, Error> {
         loop {
             match self.try_recv() {
-                Err(Error::WouldBlock) if patience.waits() => self.wait(Direction::Recv, patience)?,
+                Err(Error::WouldBlock) if patience.waits() => self.wait(Direction::Recv, &mut patience)?,
                 other => return other,
             }
         }

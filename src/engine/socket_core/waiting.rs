@@ -18,10 +18,15 @@ use crate::sys::{Event, Park, Parker};
 pub(crate) enum Patience {
     /// Not at all: [`Error::WouldBlock`].
     Never,
+    /// As long as the socket's timeout option says, read when the waiting begins.
+    AsSet {
+        /// Whether a signal handler ends the wait with [`Error::Interrupted`].
+        interruptible: bool,
+    },
     Until {
         /// `None` waits for ever; after it, [`Error::TimedOut`].
         deadline: Option<Instant>,
-        /// Whether a signal handler ends the wait with [`Error::Interrupted`].
+        /// As in `AsSet`.
         interruptible: bool,
     },
 }
@@ -86,8 +91,17 @@ impl Level {
 
 impl Core {
     /// Sleeps until the direction may be able to proceed. Spurious returns are fine: the caller tries again.
-    pub(super) fn wait(&self, direction: Direction, patience: Patience) -> Result<(), Error> {
-        let Patience::Until { deadline, interruptible } = patience else { return Err(Error::WouldBlock) };
+    ///
+    /// `patience` becomes a fixed deadline with the first call.
+    pub(super) fn wait(&self, direction: Direction, patience: &mut Patience) -> Result<(), Error> {
+        if let Patience::AsSet { interruptible } = *patience {
+            let timeout = self.open_state(|state| match direction {
+                Direction::Send => state.options.send_timeout,
+                Direction::Recv => state.options.recv_timeout,
+            })?;
+            *patience = Patience::for_timeout(timeout, interruptible);
+        }
+        let Patience::Until { deadline, interruptible } = *patience else { return Err(Error::WouldBlock) };
         if deadline.is_some_and(|at| at <= Instant::now()) {
             return Err(Error::TimedOut);
         }
