@@ -8,6 +8,17 @@ use crate::protocol::Protocol;
 
 /// Why an operation failed. No variant concerns a peer: what a peer does wrong costs its own connection, and the
 /// endpoint goes on (R14).
+///
+/// ```
+/// let pair = spmsg::Pair::new()?;
+/// match pair.try_recv() {
+///     Err(spmsg::Error::WouldBlock) => (),
+///     other => panic!("nobody sent anything: {other:?}"),
+/// }
+/// let refused = pair.bind("smtp://example.org").unwrap_err();
+/// assert!(refused.to_string().contains("smtp"), "errors name the value: {refused}");
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -92,6 +103,14 @@ impl Error {
 }
 
 /// A send that did not happen: the reason, and the message back, unchanged.
+///
+/// ```
+/// let push = spmsg::Push::new()?;
+/// let refused = push.try_send("nobody is there").unwrap_err();
+/// assert!(matches!(refused.error, spmsg::Error::WouldBlock));
+/// assert_eq!(refused.message.body(), b"nobody is there");
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct SendError {

@@ -55,11 +55,19 @@ impl Default for Body {
 
 impl Message {
     /// An empty message: legal in every pattern, and delivered as such (R20).
+    ///
+    /// ```
+    /// assert!(spmsg::Message::new().is_empty());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A message with a copy of `body`.
+    ///
+    /// ```
+    /// assert_eq!(spmsg::Message::copy_from_slice(b"abc").body(), b"abc");
+    /// ```
     pub fn copy_from_slice(body: &[u8]) -> Self {
         if body.len() <= INLINE_BODY_BYTES {
             let mut data = [0; INLINE_BODY_BYTES];
@@ -74,6 +82,11 @@ impl Message {
     }
 
     /// The body.
+    ///
+    /// ```
+    /// let message = spmsg::Message::from("abc");
+    /// assert_eq!(message.body(), b"abc");
+    /// ```
     pub fn body(&self) -> &[u8] {
         match &self.body {
             Body::Inline { start, end, data } => &data[usize::from(*start)..usize::from(*end)],
@@ -82,6 +95,10 @@ impl Message {
     }
 
     /// The protocol header: a stack of 32-bit words on raw sockets, empty on cooked ones.
+    ///
+    /// ```
+    /// assert!(spmsg::Message::from("abc").header().is_empty());
+    /// ```
     pub fn header(&self) -> &[u8] {
         match &self.header {
             Header::Inline { len, data } => &data[..usize::from(*len)],
@@ -90,6 +107,13 @@ impl Message {
     }
 
     /// Replaces the protocol header. Only raw sockets send it; cooked ones refuse a message that has one.
+    ///
+    /// ```
+    /// let mut message = spmsg::Message::from("abc");
+    /// message.set_header(&[0x80, 0, 0, 1]);
+    /// assert_eq!(message.header(), [0x80, 0, 0, 1]);
+    /// assert_eq!(message.body(), b"abc");
+    /// ```
     pub fn set_header(&mut self, header: &[u8]) {
         self.header = if header.len() <= HEADER_INLINE_BYTES {
             let mut data = [0; HEADER_INLINE_BYTES];
@@ -101,6 +125,11 @@ impl Message {
     }
 
     /// The body as [`Bytes`]; copies only a body that was small enough to live in the message.
+    ///
+    /// ```
+    /// let body = spmsg::Message::from("abc").into_bytes();
+    /// assert_eq!(&body[..], b"abc");
+    /// ```
     pub fn into_bytes(self) -> Bytes {
         match self.body {
             Body::Inline { start, end, data } => {
@@ -111,6 +140,10 @@ impl Message {
     }
 
     /// Length of the body in bytes.
+    ///
+    /// ```
+    /// assert_eq!(spmsg::Message::from("abc").len(), 3);
+    /// ```
     pub fn len(&self) -> usize {
         match &self.body {
             Body::Inline { start, end, .. } => usize::from(*end) - usize::from(*start),
@@ -119,11 +152,21 @@ impl Message {
     }
 
     /// Whether the body has no bytes.
+    ///
+    /// ```
+    /// assert!(!spmsg::Message::from("abc").is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Header plus body in bytes: what a transport carries and what every byte bound counts (R19, R77).
+    ///
+    /// ```
+    /// let mut message = spmsg::Message::from("abc");
+    /// message.set_header(&[0x80, 0, 0, 1]);
+    /// assert_eq!(message.payload_len(), 7);
+    /// ```
     pub fn payload_len(&self) -> usize {
         self.header().len() + self.len()
     }

@@ -58,6 +58,14 @@ pub(crate) enum ConnectAddress {
 }
 
 /// Why an address cannot be used. Each variant is one errno of the C interface.
+///
+/// ```
+/// use spmsg::{AddressError, Error};
+/// let pair = spmsg::Pair::new()?;
+/// let refused = pair.connect("tcp://localhost");
+/// assert!(matches!(refused, Err(Error::Address(AddressError::Malformed { .. }))));
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 #[derive(thiserror::Error, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressError {

@@ -38,6 +38,10 @@ pub use socket_core::Statistics;
 pub(crate) use socket_core::{Core, Link, Patience};
 
 /// Environment variable with the number of I/O threads of the default engine, 1 to 64.
+///
+/// ```
+/// assert_eq!(spmsg::IO_THREADS_VARIABLE, "SPMSG_IO_THREADS");
+/// ```
 pub const IO_THREADS_VARIABLE: &str = "SPMSG_IO_THREADS";
 
 /// I/O threads and what they look after.
@@ -93,6 +97,12 @@ impl Engine {
     ///
     /// # Errors
     /// The system's, when it is out of descriptors or threads.
+    ///
+    /// ```
+    /// let engine = spmsg::Engine::new(2)?;
+    /// assert_eq!(engine.threads(), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(threads: usize) -> io::Result<Engine> {
         let inner = Inner {
             workers: Mutex::new(vec![Worker { reactor: Reactor::new()?, thread: None }]),
@@ -115,6 +125,13 @@ impl Engine {
     ///
     /// # Errors
     /// The system's, when it is out of descriptors or threads; what was started before stays.
+    ///
+    /// ```
+    /// let engine = spmsg::Engine::new(1)?;
+    /// engine.set_threads(4)?;
+    /// assert_eq!(engine.threads(), 4);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn set_threads(&self, threads: usize) -> io::Result<()> {
         let mut workers = self.inner.workers.lock();
         let threads = threads.min(IO_THREADS_MAX).max(usize::from(self.threads() > 0));
@@ -193,6 +210,11 @@ static DEFAULT_THREADS: AtomicUsize = AtomicUsize::new(IO_THREADS_DEFAULT);
 ///
 /// # Errors
 /// The system's, when it is out of descriptors or threads.
+///
+/// ```
+/// spmsg::set_io_threads(2)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn set_io_threads(threads: usize) -> io::Result<()> {
     let threads = threads.clamp(1, IO_THREADS_MAX);
     DEFAULT_THREADS.store(threads, Ordering::Relaxed);

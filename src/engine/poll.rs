@@ -10,6 +10,11 @@ use crate::socket::Socket;
 use crate::sys::{Park, Parker};
 
 /// What to wait for.
+///
+/// ```
+/// let either = spmsg::Interest { recv: true, send: true };
+/// assert_ne!(either, spmsg::Interest::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// A receive that would not block.
@@ -19,6 +24,16 @@ pub struct Interest {
 }
 
 /// One socket of a [`poll`].
+///
+/// ```
+/// use std::time::Duration;
+/// use spmsg::{Interest, Pull, PollItem, poll};
+/// let pull = Pull::new()?;
+/// let mut items = [PollItem::new(pull.socket(), Interest { recv: true, send: false })];
+/// assert_eq!(poll(&mut items, Some(Duration::from_millis(1)), false)?, 0);
+/// assert!(!items[0].ready().recv);
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PollItem<'a> {
     socket: &'a Socket,

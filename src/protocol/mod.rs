@@ -71,6 +71,10 @@ pub enum Protocol {
 
 impl Protocol {
     /// Every protocol there is.
+    ///
+    /// ```
+    /// assert!(spmsg::Protocol::ALL.iter().all(|protocol| protocol.peer().peer() == *protocol));
+    /// ```
     pub const ALL: [Protocol; 10] = [
         Protocol::Pair,
         Protocol::Pub,
@@ -85,6 +89,10 @@ impl Protocol {
     ];
 
     /// The number in the SP header (R10; REQ and REP are 48 and 49 whatever the draft says, R11).
+    ///
+    /// ```
+    /// assert_eq!(spmsg::Protocol::Bus.number(), 112);
+    /// ```
     pub const fn number(self) -> u16 {
         match self {
             Protocol::Pair => 16,
@@ -101,11 +109,20 @@ impl Protocol {
     }
 
     /// The protocol with this number.
+    ///
+    /// ```
+    /// assert_eq!(spmsg::Protocol::from_number(49), Some(spmsg::Protocol::Rep));
+    /// assert_eq!(spmsg::Protocol::from_number(96), None);
+    /// ```
     pub fn from_number(number: u16) -> Option<Protocol> {
         Protocol::ALL.into_iter().find(|protocol| protocol.number() == number)
     }
 
     /// The one protocol a peer may speak (R12).
+    ///
+    /// ```
+    /// assert_eq!(spmsg::Protocol::Push.peer(), spmsg::Protocol::Pull);
+    /// ```
     pub const fn peer(self) -> Protocol {
         match self {
             Protocol::Pair => Protocol::Pair,
@@ -122,11 +139,19 @@ impl Protocol {
     }
 
     /// Whether the pattern has a sending side (R104).
+    ///
+    /// ```
+    /// assert!(!spmsg::Protocol::Sub.can_send());
+    /// ```
     pub const fn can_send(self) -> bool {
         !matches!(self, Protocol::Sub | Protocol::Pull)
     }
 
     /// Whether the pattern has a receiving side (R104).
+    ///
+    /// ```
+    /// assert!(!spmsg::Protocol::Pub.can_recv());
+    /// ```
     pub const fn can_recv(self) -> bool {
         !matches!(self, Protocol::Pub | Protocol::Push)
     }
@@ -135,6 +160,11 @@ impl Protocol {
 /// Whether a socket runs the pattern's rules or hands headers to the application.
 ///
 /// Raw sockets announce the same number on the wire (R13); they exist for devices.
+///
+/// ```
+/// use spmsg::{Mode, Protocol, Socket};
+/// assert_eq!(Socket::new(Protocol::Bus, Mode::Raw).mode(), Mode::Raw);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// The pattern with its rules (AF_SP).

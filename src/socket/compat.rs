@@ -11,6 +11,13 @@ use crate::error::{Error, SendError};
 use crate::message::Message;
 
 /// How long a call waits.
+///
+/// ```
+/// use spmsg::compat::{self, Wait};
+/// let pull = spmsg::Pull::new()?;
+/// assert!(matches!(compat::recv(pull.socket(), Wait::No), Err(spmsg::Error::WouldBlock)));
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Not at all ([`Error::WouldBlock`]).
@@ -36,6 +43,13 @@ impl From<Wait> for Patience {
 ///
 /// # Errors
 /// As [`Socket::bind`].
+///
+/// ```
+/// use spmsg::compat;
+/// let pull = spmsg::Pull::new()?;
+/// assert!(compat::bind(pull.socket(), b"tcp://127.0.0.1:0").is_err(), "nanomsg has no port 0");
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 pub fn bind(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
     socket.bind_as(address, Dialect::Nanomsg)
 }
@@ -44,6 +58,13 @@ pub fn bind(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
 ///
 /// # Errors
 /// As [`Socket::connect`].
+///
+/// ```
+/// use spmsg::compat;
+/// let pull = spmsg::Pull::new()?;
+/// assert_eq!(compat::connect(pull.socket(), b"inproc://compat-doc")?.id(), 1);
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 pub fn connect(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
     socket.connect_as(address, Dialect::Nanomsg)
 }
@@ -52,6 +73,15 @@ pub fn connect(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
 ///
 /// # Errors
 /// [`Error::NoSuchEndpoint`], [`Error::Closed`].
+///
+/// ```
+/// use spmsg::compat;
+/// let pull = spmsg::Pull::new()?;
+/// let endpoint = pull.connect("inproc://shutdown-doc")?;
+/// compat::shutdown(pull.socket(), endpoint.id())?;
+/// assert!(compat::shutdown(pull.socket(), endpoint.id()).is_err());
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 pub fn shutdown(socket: &Socket, id: u32) -> Result<(), Error> {
     socket.core().shutdown(id)
 }
@@ -60,6 +90,13 @@ pub fn shutdown(socket: &Socket, id: u32) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`Socket::send`], and [`Error::Interrupted`].
+///
+/// ```
+/// use spmsg::compat::{self, Wait};
+/// let publisher = spmsg::Pub::new()?;
+/// compat::send(publisher.socket(), "abc".into(), Wait::AsSet)?;
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 pub fn send(socket: &Socket, message: Message, wait: Wait) -> Result<(), SendError> {
     socket.core().send(message, wait.into())
 }
@@ -68,6 +105,15 @@ pub fn send(socket: &Socket, message: Message, wait: Wait) -> Result<(), SendErr
 ///
 /// # Errors
 /// As [`Socket::recv`], and [`Error::Interrupted`].
+///
+/// ```
+/// use std::time::Duration;
+/// use spmsg::compat::{self, Wait};
+/// let pull = spmsg::Pull::new()?;
+/// let waited = compat::recv(pull.socket(), Wait::For(Some(Duration::from_millis(1))));
+/// assert!(matches!(waited, Err(spmsg::Error::TimedOut)));
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 pub fn recv(socket: &Socket, wait: Wait) -> Result<Message, Error> {
     socket.core().recv(wait.into())
 }
@@ -77,12 +123,28 @@ pub fn recv(socket: &Socket, wait: Wait) -> Result<Message, Error> {
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a direction the pattern lacks, [`Error::Os`] without descriptors, [`Error::Closed`].
+///
+/// ```
+/// use spmsg::compat;
+/// let pull = spmsg::Pull::new()?;
+/// assert_eq!(compat::descriptor(pull.socket(), true)?, compat::descriptor(pull.socket(), true)?);
+/// assert!(compat::descriptor(pull.socket(), false).is_err());
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 pub fn descriptor(socket: &Socket, recv: bool) -> Result<RawFd, Error> {
     socket.check_directions(crate::engine::Interest { recv, send: !recv })?;
     socket.core().descriptor(recv)
 }
 
 /// Closes many sockets: all begin at once, and none is waited for longer than its linger time from now.
+///
+/// ```
+/// use spmsg::compat;
+/// let (a, b) = (spmsg::Pair::new()?, spmsg::Pair::new()?);
+/// compat::close_all([a.socket(), b.socket()]);
+/// assert!(a.close().is_err() && b.close().is_err());
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 pub fn close_all<'a>(sockets: impl IntoIterator<Item = &'a Socket>) {
     let closing: Vec<(&Socket, Instant)> = sockets
         .into_iter()
@@ -95,16 +157,31 @@ pub fn close_all<'a>(sockets: impl IntoIterator<Item = &'a Socket>) {
 
 /// How many forks lie between the process that loaded the library and this one: what was made under another number
 /// belongs to an ancestor.
+///
+/// ```
+/// assert_eq!(spmsg::compat::fork_generation(), spmsg::compat::fork_generation());
+/// ```
 pub fn fork_generation() -> u64 {
     crate::sys::generation()
 }
 
 /// Has `forget` called in the child of every later fork. It may only store to atomics.
+///
+/// ```
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// static FORKED: AtomicBool = AtomicBool::new(false);
+/// spmsg::compat::on_fork(|| FORKED.store(true, Ordering::Relaxed));
+/// assert!(!FORKED.load(Ordering::Relaxed));
+/// ```
 pub fn on_fork(forget: fn()) {
     crate::sys::forget_parent(forget);
 }
 
 /// The operating system's text of an error number.
+///
+/// ```
+/// assert_eq!(spmsg::compat::os_error_text(libc::EINVAL), "Invalid argument");
+/// ```
 pub fn os_error_text(code: i32) -> String {
     crate::sys::error_text(&std::io::Error::from_raw_os_error(code))
 }

@@ -7,6 +7,13 @@ use crate::error::Error;
 
 /// A handle to one bind or connect. Dropping it changes nothing; the endpoint ends with [`close`](Endpoint::close) or
 /// with its socket.
+///
+/// ```
+/// let pair = spmsg::Pair::new()?;
+/// let endpoint = pair.bind("inproc://endpoint-doc")?;
+/// assert_eq!(endpoint.id(), 1);
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Endpoint {
     core: Weak<Core>,
@@ -41,6 +48,14 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`Error::NoSuchEndpoint`] when it was closed before, [`Error::Closed`] when its socket is.
+    ///
+    /// ```
+    /// let pull = spmsg::Pull::new()?;
+    /// let endpoint = pull.bind("tcp://127.0.0.1:0")?;
+    /// endpoint.close()?;
+    /// pull.bind(endpoint.address())?;
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn close(&self) -> Result<(), Error> {
         self.core.upgrade().ok_or(Error::Closed)?.shutdown(self.id)
     }

@@ -88,6 +88,13 @@ impl Socket {
     /// # Errors
     /// [`Error::Address`] for a malformed address, [`Error::Os`] when the system refuses (in use, not local, no
     /// permission), [`Error::Closed`].
+    ///
+    /// ```
+    /// let rep = spmsg::Rep::new()?;
+    /// let endpoint = rep.bind("tcp://127.0.0.1:0")?;
+    /// assert!(endpoint.address().starts_with("tcp://127.0.0.1:"));
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn bind(&self, address: &str) -> Result<Endpoint, Error> {
         self.bind_as(address.as_bytes(), Dialect::Rust)
     }
@@ -100,6 +107,12 @@ impl Socket {
     ///
     /// # Errors
     /// [`Error::Address`], [`Error::Closed`], or [`Error::Os`] when the engine cannot start.
+    ///
+    /// ```
+    /// let sub = spmsg::Sub::new()?;
+    /// sub.connect("ipc:///tmp/spmsg-doc-nobody-is-there-yet.ipc")?;
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn connect(&self, address: &str) -> Result<Endpoint, Error> {
         self.connect_as(address.as_bytes(), Dialect::Rust)
     }
@@ -128,6 +141,12 @@ impl Socket {
     /// # Errors
     /// With the message handed back: [`Error::TimedOut`], [`Error::Closed`], [`Error::State`],
     /// [`Error::Unsupported`], [`Error::Header`].
+    ///
+    /// ```
+    /// let publisher = spmsg::Pub::new()?;
+    /// publisher.send("nobody listens, nobody minds")?;
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.core.send(message.into(), Patience::AsSet { interruptible: false })
     }
@@ -136,6 +155,12 @@ impl Socket {
     ///
     /// # Errors
     /// As [`send`](Socket::send), with [`Error::WouldBlock`] in place of waiting.
+    ///
+    /// ```
+    /// let push = spmsg::Push::new()?;
+    /// assert!(push.try_send("no peer").is_err());
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.core.send(message.into(), Patience::Never)
     }
@@ -144,6 +169,14 @@ impl Socket {
     ///
     /// # Errors
     /// As [`send`](Socket::send).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let push = spmsg::Push::new()?;
+    /// let refused = push.send_timeout("no peer", Duration::from_millis(1)).unwrap_err();
+    /// assert!(matches!(refused.error, spmsg::Error::TimedOut));
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn send_timeout(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), SendError> {
         self.core.send(message.into(), Patience::for_timeout(Some(timeout), false))
     }
@@ -152,6 +185,12 @@ impl Socket {
     ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Closed`], [`Error::State`], [`Error::Unsupported`].
+    ///
+    /// ```
+    /// let req = spmsg::Req::new()?;
+    /// assert!(matches!(req.recv(), Err(spmsg::Error::State(_))), "nothing was asked");
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn recv(&self) -> Result<Message, Error> {
         self.core.recv(Patience::AsSet { interruptible: false })
     }
@@ -160,6 +199,12 @@ impl Socket {
     ///
     /// # Errors
     /// As [`recv`](Socket::recv), with [`Error::WouldBlock`] in place of waiting.
+    ///
+    /// ```
+    /// let pull = spmsg::Pull::new()?;
+    /// assert!(matches!(pull.try_recv(), Err(spmsg::Error::WouldBlock)));
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn try_recv(&self) -> Result<Message, Error> {
         self.core.recv(Patience::Never)
     }
@@ -168,6 +213,13 @@ impl Socket {
     ///
     /// # Errors
     /// As [`recv`](Socket::recv).
+    ///
+    /// ```
+    /// let pull = spmsg::Pull::new()?;
+    /// let waited = pull.recv_timeout(std::time::Duration::from_millis(1));
+    /// assert!(matches!(waited, Err(spmsg::Error::TimedOut)));
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, Error> {
         self.core.recv(Patience::for_timeout(Some(timeout), false))
     }
@@ -200,6 +252,13 @@ impl Socket {
     ///
     /// # Errors
     /// [`Error::NoSuchOption`] on other sockets, [`Error::Closed`].
+    ///
+    /// ```
+    /// use spmsg::{Mode, Protocol, Socket};
+    /// let raw = Socket::new(Protocol::Sub, Mode::Raw);
+    /// raw.subscribe("")?;
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn subscribe(&self, topic: impl AsRef<[u8]>) -> Result<(), Error> {
         self.core.set_pattern_option("subscribe", PatternOption::Subscribe(topic.as_ref()))
     }
@@ -243,6 +302,13 @@ impl Socket {
     ///
     /// # Errors
     /// [`Error::Closed`] when it was closed before.
+    ///
+    /// ```
+    /// let bus = spmsg::Bus::new()?;
+    /// bus.close()?;
+    /// assert!(matches!(bus.close(), Err(spmsg::Error::Closed)));
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
     pub fn close(&self) -> Result<(), Error> {
         let deadline = self.core.begin_close()?;
         self.core.finish_close(deadline);

@@ -6,6 +6,17 @@ use super::Core;
 use crate::engine::connection::End;
 
 /// Counters of a socket. All start at zero; headers never count as bytes.
+///
+/// ```
+/// let (a, b) = (spmsg::Pair::new()?, spmsg::Pair::new()?);
+/// a.bind("inproc://statistics-doc")?;
+/// b.connect("inproc://statistics-doc")?;
+/// b.send("abc")?;
+/// let statistics = b.statistics()?;
+/// assert_eq!((statistics.messages_sent, statistics.bytes_sent), (1, 3));
+/// assert_eq!(statistics.current_connections, 1);
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
