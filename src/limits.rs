@@ -85,6 +85,10 @@ pub const LINGER_DEFAULT: Duration = Duration::from_millis(1_000);
 /// Longest wait of a negative linger, which nanomsg's manual calls infinite (R241).
 pub const LINGER_MAX: Duration = Duration::from_secs(60);
 
+/// What peers that are gone may leave behind in one socket; beyond it new network peers are turned away until the
+/// application has taken some of it.
+pub const ORPHANED_MAX_BYTES: usize = 16 * 1024 * 1024;
+
 // Engine
 
 /// Most I/O threads of an engine.

@@ -71,6 +71,9 @@ pub(crate) enum End {
     /// R122.
     #[error("refused: the socket has its one peer already")]
     Refused,
+    /// See [`ORPHANED_MAX_BYTES`](crate::limits::ORPHANED_MAX_BYTES).
+    #[error("turned away: peers that are gone left too much that nobody has received yet")]
+    Overloaded,
     #[error("closed from this side")]
     Local,
 }
@@ -78,7 +81,7 @@ pub(crate) enum End {
 impl End {
     /// Whether the peer, or the two together, did something that somebody should look into.
     pub(crate) fn is_suspicious(&self) -> bool {
-        matches!(self, End::Truncated | End::Wire(_) | End::Silent | End::Refused)
+        matches!(self, End::Truncated | End::Wire(_) | End::Silent | End::Refused | End::Overloaded)
     }
 }
 
@@ -200,6 +203,11 @@ impl Connection {
             }
         }
         room
+    }
+
+    /// Bytes that wait for the application, with what each message counts beyond its payload.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inbound.lock().waiting()
     }
 
     /// The application took `bytes` of payload that came from here; called under the socket's lock.
@@ -432,7 +440,7 @@ impl Connection {
         let Some(me) = self.me.upgrade() else { return Err(End::Local) };
         let mut jobs = Jobs::new();
         let attached = self.core.attach(Link::Stream(me), self.owner.endpoint(), now, &mut jobs);
-        if let Some(pipe) = attached {
+        if let Ok(pipe) = attached {
             reading.phase = Phase::Open { pipe, since: now };
             let _ = self.pipe.set(pipe);
             if let Some(timer) = reading.timer.take() {
@@ -440,7 +448,7 @@ impl Connection {
             }
         }
         jobs::run(jobs);
-        attached.map(|_| ()).ok_or(End::Refused)
+        attached.map(|_| ())
     }
 
     /// Closed from this side: delivers what was accepted until `deadline`, then goes.

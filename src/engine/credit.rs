@@ -25,6 +25,11 @@ impl Credit {
         Credit { bound, resume_below: bound / 2, waiting: 0, beyond: None }
     }
 
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// Whether nothing more may be taken now.
     pub(crate) fn is_full(&self) -> bool {
         self.beyond.is_some()

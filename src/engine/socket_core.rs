@@ -4,6 +4,7 @@
 mod close;
 mod counters;
 mod endpoints;
+mod orphans;
 mod pipes;
 mod transfer;
 mod waiting;
@@ -29,6 +30,7 @@ use crate::transport::StreamOptions;
 
 pub use counters::Statistics;
 use endpoints::Endpoint;
+use orphans::Orphans;
 pub(crate) use pipes::Link;
 use pipes::Pipes;
 pub(crate) use waiting::Patience;
@@ -63,6 +65,7 @@ struct State {
     pattern: Box<dyn Pattern>,
     fx: Effects,
     pipes: Pipes,
+    orphans: Orphans,
     endpoints: BTreeMap<u32, Endpoint>,
     /// Ids are never reused within a socket (R94).
     next_endpoint: u32,
@@ -103,6 +106,7 @@ impl Core {
                 pattern: protocol::create(protocol, mode, seed),
                 fx: Effects::default(),
                 pipes: Pipes::new(fastrand::u32(..)),
+                orphans: Orphans::default(),
                 endpoints: BTreeMap::new(),
                 next_endpoint: 1,
                 connections: HashMap::new(),
@@ -297,8 +301,9 @@ impl State {
             }
         }
         for (pipe, bytes) in self.fx.release.drain(..) {
-            if let Some(link) = self.pipes.get(pipe) {
-                link.release(bytes, jobs);
+            match self.pipes.get(pipe) {
+                Some(link) => link.release(bytes, jobs),
+                None => self.orphans.release(pipe, bytes),
             }
         }
     }

@@ -216,8 +216,8 @@ pub(crate) struct Effects {
     pub(crate) transmit: VecDeque<(PipeId, Message)>,
     /// These many payload bytes that came from the pipe no longer wait here: taken by the application or
     /// dropped after having been queued. A message that `handle_message` drops at once is released as well,
-    /// so for each message handed in there is one entry with its payload length, sooner or later, unless its
-    /// pipe is gone.
+    /// so for each message handed in there is one entry with its payload length, sooner or later, also when its
+    /// pipe is gone by then: what peers leave behind counts until it is taken.
     pub(crate) release: Vec<(PipeId, usize)>,
 }
 

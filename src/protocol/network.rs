@@ -291,7 +291,8 @@ impl Network {
             }
         }
         for (pipe, bytes) in fx.release {
-            let (link, side) = node.pipes[&pipe];
+            // What a pipe left behind is released as well, and counts for nobody here.
+            let Some(&(link, side)) = node.pipes.get(&pipe) else { continue };
             let held = &mut self.links[link.0].lanes[side].held_bytes;
             *held = held.checked_sub(bytes).expect("no more is released than was handed in");
         }

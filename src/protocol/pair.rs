@@ -99,9 +99,7 @@ impl Pattern for Pair {
         let Some(Arrived { pipe, message, charge }) = self.inbox.pop_front() else {
             return Err(RecvRefusal::Empty);
         };
-        if self.peer.pipe() == Some(pipe) {
-            fx.release(pipe, charge);
-        }
+        fx.release(pipe, charge);
         if self.inbox.is_empty() && self.inbox.capacity() > RECV_QUEUE_KEEP_MESSAGES {
             self.inbox.shrink_to(RECV_QUEUE_KEEP_MESSAGES);
         }

@@ -53,16 +53,14 @@ enum Resend {
 #[derive(Debug)]
 struct Reply {
     message: Message,
-    /// The pipe it is charged to, while that lasts.
-    pipe: Option<PipeId>,
+    /// The pipe it is charged to.
+    pipe: PipeId,
     charge: usize,
 }
 
 impl Reply {
     fn release(&self, fx: &mut Effects) {
-        if let Some(pipe) = self.pipe {
-            fx.release(pipe, self.charge);
-        }
+        fx.release(self.pipe, self.charge);
     }
 }
 
@@ -121,10 +119,6 @@ impl Pattern for Req {
         match mem::replace(&mut self.state, State::Idle) {
             State::Sent { pipe, resend: Resend::Never, .. } if pipe == gone => self.state = State::Stranded,
             State::Sent { request, pipe, .. } if pipe == gone => self.dispatch(fx, now, request),
-            State::Ready(mut reply) => {
-                reply.pipe = reply.pipe.filter(|pipe| *pipe != gone);
-                self.state = State::Ready(reply);
-            }
             other => self.state = other,
         }
     }
@@ -133,7 +127,7 @@ impl Pattern for Req {
         let charge = message.payload_len();
         let open = matches!(self.state, State::Waiting { .. } | State::Sent { .. } | State::Stranded);
         if open && strip_id(&mut message, self.id) {
-            self.state = State::Ready(Reply { message, pipe: Some(pipe), charge });
+            self.state = State::Ready(Reply { message, pipe, charge });
         } else {
             fx.release(pipe, charge);
         }

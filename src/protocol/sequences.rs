@@ -70,6 +70,8 @@ struct Bench {
     pattern: Box<dyn Pattern>,
     now: Instant,
     pipes: BTreeMap<u32, Pipe>,
+    /// Pipes that are gone and whose messages are not.
+    gone: Vec<Pipe>,
     next_key: u32,
     last_sent: Message,
     last_received: Message,
@@ -82,6 +84,7 @@ impl Bench {
             pattern: create(protocol, mode, u32::MAX - 1),
             now: Instant::now(),
             pipes: BTreeMap::new(),
+            gone: Vec::new(),
             next_key: 0,
             last_sent: Message::new(),
             last_received: Message::new(),
@@ -97,6 +100,7 @@ impl Bench {
             Op::Detach(slot) => {
                 if let Some(pipe) = self.pipes.remove(slot) {
                     self.pattern.handle_detach(&mut fx, self.now, pipe.id);
+                    self.gone.push(pipe);
                 }
             }
             Op::Arrive(slot, header, body) => {
@@ -207,8 +211,8 @@ impl Bench {
             self.last_sent = message;
         }
         for (id, bytes) in fx.release {
-            let pipe = self.pipes.get_mut(&(id.slot() as u32)).filter(|pipe| pipe.id == id);
-            let held = &mut pipe.expect("nothing is released to a pipe that is gone").held;
+            let pipe = self.pipes.values_mut().chain(&mut self.gone).find(|pipe| pipe.id == id);
+            let held = &mut pipe.expect("what is released came from a pipe").held;
             let at = held.iter().position(|charge| *charge == bytes);
             held.remove(at.expect("what is released is the length of a message handed in"));
         }
@@ -234,7 +238,7 @@ impl Bench {
                 break;
             }
         }
-        for pipe in self.pipes.values() {
+        for pipe in self.pipes.values().chain(&self.gone) {
             assert!(pipe.held.is_empty(), "{:?} holds {:?} for ever", self.protocol, pipe.held);
         }
     }

@@ -1,11 +1,12 @@
 //! What a nanomsg-compatible interface needs beyond the Rust one: nanomsg's address dialect, waits that a signal
 //! handler ends, readiness descriptors, and closing many sockets under one deadline.
 
+use std::io;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use super::{Endpoint, Socket};
-use crate::address::Dialect;
+use crate::address::{AddressError, Dialect};
 use crate::engine::Patience;
 use crate::error::{Error, SendError};
 use crate::message::Message;
@@ -137,22 +138,23 @@ pub fn descriptor(socket: &Socket, recv: bool) -> Result<RawFd, Error> {
 }
 
 /// Closes many sockets: all begin at once, and none is waited for longer than its linger time from now.
-///
-/// ```
-/// use spmsg::compat;
-/// let (a, b) = (spmsg::Pair::new()?, spmsg::Pair::new()?);
-/// compat::close_all([a.socket(), b.socket()]);
-/// assert!(a.close().is_err() && b.close().is_err());
-/// # Ok::<(), spmsg::Error>(())
-/// ```
 pub fn close_all<'a>(sockets: impl IntoIterator<Item = &'a Socket>) {
-    let closing: Vec<(&Socket, Instant)> = sockets
-        .into_iter()
-        .filter_map(|socket| socket.core().begin_close().ok().map(|deadline| (socket, deadline)))
-        .collect();
-    for (socket, deadline) in closing {
+    for (socket, deadline) in begin_all(sockets) {
         socket.core().finish_close(deadline);
     }
+}
+
+/// The same for the end of the process, which other threads may spend inside calls: what was accepted leaves, but
+/// nobody waits for those threads. The exit may even have begun in a signal handler that interrupted such a call.
+pub fn close_all_at_exit<'a>(sockets: impl IntoIterator<Item = &'a Socket>) {
+    for (socket, deadline) in begin_all(sockets) {
+        socket.core().finish_close_at_exit(deadline);
+    }
+}
+
+fn begin_all<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<(&'a Socket, Instant)> {
+    let begin = |socket: &'a Socket| Some((socket, socket.core().begin_close().ok()?));
+    sockets.into_iter().filter_map(begin).collect()
 }
 
 /// How many forks lie between the process that loaded the library and this one: what was made under another number
@@ -183,5 +185,59 @@ pub fn on_fork(forget: fn()) {
 /// assert_eq!(spmsg::compat::os_error_text(libc::EINVAL), "Invalid argument");
 /// ```
 pub fn os_error_text(code: i32) -> String {
-    crate::sys::error_text(&std::io::Error::from_raw_os_error(code))
+    crate::sys::error_text(&io::Error::from_raw_os_error(code))
+}
+
+/// What an [`Error`] means to a caller that knows only numbers: one variant for each errno of nanomsg's interface.
+#[derive(Debug)]
+pub enum Cause<'a> {
+    /// EBADF.
+    Closed,
+    /// EAGAIN.
+    WouldBlock,
+    /// ETIMEDOUT.
+    TimedOut,
+    /// EINTR.
+    Interrupted,
+    /// EFSM.
+    State,
+    /// ENOTSUP.
+    Unsupported,
+    /// ENOPROTOOPT.
+    NoSuchOption,
+    /// EINVAL.
+    Invalid,
+    /// ENAMETOOLONG.
+    NameTooLong,
+    /// EPROTONOSUPPORT.
+    UnknownTransport,
+    /// ENODEV.
+    NoSuchDevice,
+    /// The system's own number.
+    Os(&'a io::Error),
+}
+
+/// The [`Cause`] of an error. A new variant of [`Error`] does not compile before it has one.
+pub fn cause(error: &Error) -> Cause<'_> {
+    match error {
+        Error::Closed => Cause::Closed,
+        Error::WouldBlock => Cause::WouldBlock,
+        Error::TimedOut => Cause::TimedOut,
+        Error::Interrupted => Cause::Interrupted,
+        Error::State(_) => Cause::State,
+        Error::Unsupported { .. } => Cause::Unsupported,
+        Error::NoSuchOption { .. } => Cause::NoSuchOption,
+        Error::Header { .. }
+        | Error::OptionValue { .. }
+        | Error::NotSubscribed(_)
+        | Error::NoSuchEndpoint(_)
+        | Error::Device(_)
+        | Error::Address(AddressError::Malformed { .. }) => Cause::Invalid,
+        Error::Address(AddressError::TooLong { .. } | AddressError::IpcPathTooLong { .. }) => {
+            Cause::NameTooLong
+        }
+        Error::Address(AddressError::UnknownTransport { .. }) => Cause::UnknownTransport,
+        Error::Address(AddressError::NoSuchDevice { .. }) => Cause::NoSuchDevice,
+        Error::Os { source, .. } => Cause::Os(source),
+    }
 }

@@ -95,6 +95,11 @@ impl End {
         }
     }
 
+    /// Bytes that wait at this end for the application.
+    pub(crate) fn waiting(&self) -> usize {
+        self.here().lane.lock().credit.waiting()
+    }
+
     /// This end's socket has let go of the pipe: tells the other.
     pub(crate) fn leave(&self, jobs: &mut Jobs) {
         jobs.push(Job::PeerGone(self.peer()));
@@ -194,11 +199,11 @@ fn attach(name: &Arc<Name>, bound: &Party, connector: &Party, now: Instant, jobs
     };
     let channel = Arc::new(Channel { sides: [side(bound), side(connector)] });
     let ends = [0, 1].map(|side| End { channel: Arc::clone(&channel), side });
-    let Some(first) = bound.0.attach(Link::Inproc(ends[0].clone()), bound.1, now, jobs) else {
+    let Ok(first) = bound.0.attach(Link::Inproc(ends[0].clone()), bound.1, now, jobs) else {
         return false;
     };
     let _ = channel.sides[0].pipe.set(first);
-    let Some(second) = connector.0.attach(Link::Inproc(ends[1].clone()), connector.1, now, jobs) else {
+    let Ok(second) = connector.0.attach(Link::Inproc(ends[1].clone()), connector.1, now, jobs) else {
         bound.0.detach(first, now, jobs);
         return false;
     };

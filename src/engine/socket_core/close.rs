@@ -44,12 +44,21 @@ impl Core {
 
     /// Waits until every connection is over and every blocked caller has left; what is left at `deadline` is cut off.
     pub(crate) fn finish_close(self: &Arc<Self>, deadline: Instant) {
-        if !self.wait_until_empty(deadline) {
+        self.finish(deadline, true);
+    }
+
+    /// The same, but blocked callers may stay: the process ends, perhaps from inside such a call.
+    pub(crate) fn finish_close_at_exit(self: &Arc<Self>, deadline: Instant) {
+        self.finish(deadline, false);
+    }
+
+    fn finish(self: &Arc<Self>, deadline: Instant, callers_too: bool) {
+        if !self.wait_until_empty(deadline, callers_too) {
             let late: Vec<_> = self.state.lock().connections.values().cloned().collect();
             for connection in late {
                 connection.abort_soon();
             }
-            self.wait_until_empty(Instant::now() + CLOSE_MARGIN);
+            self.wait_until_empty(Instant::now() + CLOSE_MARGIN, callers_too);
         }
         self.state.lock().drop_descriptors();
         if self.engine.get().is_some_and(|lease| lease.default)
@@ -59,10 +68,10 @@ impl Core {
         }
     }
 
-    fn wait_until_empty(&self, deadline: Instant) -> bool {
+    fn wait_until_empty(&self, deadline: Instant, callers_too: bool) -> bool {
         loop {
             let mut state = self.state.lock();
-            if state.connections.is_empty() && state.blocked == 0 {
+            if state.connections.is_empty() && (state.blocked == 0 || !callers_too) {
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());

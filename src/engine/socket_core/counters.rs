@@ -116,7 +116,13 @@ impl Core {
             // Ended from this side while still connecting.
             End::Local if !was_connected => self.state.lock().stats.progress_ended(),
             End::Local => (),
-            End::Eof | End::Truncated | End::Io(_) | End::Wire(_) | End::Silent | End::Refused => {
+            End::Eof
+            | End::Truncated
+            | End::Io(_)
+            | End::Wire(_)
+            | End::Silent
+            | End::Refused
+            | End::Overloaded => {
                 self.state.lock().stats.broken_connections += 1;
             }
         }

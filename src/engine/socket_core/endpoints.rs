@@ -9,7 +9,7 @@ use crate::engine::connection::Connection;
 use crate::engine::endpoint::{Dialer, EndpointInfo, Listener};
 use crate::engine::jobs::{self, Job, Jobs};
 use crate::error::Error;
-use crate::protocol::Priorities;
+use crate::protocol::{PipeId, Priorities};
 use crate::transport::inproc;
 
 pub(super) struct Endpoint {
@@ -191,14 +191,16 @@ impl State {
     /// Detaches the pipes of some endpoints at once; returns what they were made of.
     pub(super) fn let_go(&mut self, of: impl Fn(u32) -> bool, now: Instant) -> Vec<Link> {
         let ids: Vec<_> = self.pipes.iter().filter(|pipe| of(pipe.endpoint)).map(|pipe| pipe.id).collect();
-        let mut links = Vec::with_capacity(ids.len());
-        for id in ids {
-            if let Some(pipe) = self.pipes.remove(id) {
-                self.pattern.handle_detach(&mut self.fx, now, id);
-                links.push(pipe.link);
-            }
-        }
-        links
+        ids.into_iter().filter_map(|id| self.forget_pipe(id, now)).collect()
+    }
+
+    /// The pipe is gone; what it sent and nobody took yet stays, and counts.
+    pub(super) fn forget_pipe(&mut self, id: PipeId, now: Instant) -> Option<Link> {
+        let link = self.pipes.remove(id)?.link;
+        let (waiting, overhead) = link.waiting();
+        self.orphans.add(id, waiting, overhead);
+        self.pattern.handle_detach(&mut self.fx, now, id);
+        Some(link)
     }
 
     fn connections_of(&self, endpoint: u32) -> Vec<Arc<Connection>> {

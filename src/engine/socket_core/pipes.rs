@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::engine::Room;
 use crate::engine::connection::Connection;
 use crate::engine::jobs::Jobs;
+use crate::limits::MESSAGE_OVERHEAD_BYTES;
 use crate::message::Message;
 use crate::protocol::PipeId;
 use crate::transport::inproc;
@@ -24,6 +25,18 @@ impl Link {
             Link::Stream(connection) => connection.push(message, now, jobs),
             Link::Inproc(end) => end.push(message, jobs),
         }
+    }
+
+    /// Bytes from the peer that wait here, and what each message counts beyond its payload.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        match self {
+            Link::Stream(connection) => (connection.waiting(), MESSAGE_OVERHEAD_BYTES),
+            Link::Inproc(end) => (end.waiting(), 0),
+        }
+    }
+
+    pub(super) fn is_network(&self) -> bool {
+        matches!(self, Link::Stream(_))
     }
 
     /// `bytes` from the peer do not wait here any longer.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::waiting::{Direction, Patience};
 use super::{Core, Link};
 use crate::engine::EndpointInfo;
-use crate::engine::connection::Connection;
+use crate::engine::connection::{Connection, End};
 use crate::engine::jobs::{self, Jobs};
 use crate::error::{Error, SendError};
 use crate::message::Message;
@@ -112,36 +112,38 @@ impl Core {
         self.settle(&mut state, now, jobs);
     }
 
-    /// Offers a pipe to the pattern; `None` when it, or the endpoint, does not want it any more.
+    /// Offers a pipe to the pattern; the error says why it is not wanted.
     pub(crate) fn attach(
         &self,
         link: Link,
         endpoint: EndpointInfo,
         now: Instant,
         jobs: &mut Jobs,
-    ) -> Option<PipeId> {
+    ) -> Result<PipeId, End> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.closed || !state.endpoints.contains_key(&endpoint.id) {
-            return None;
+            return Err(End::Local);
+        }
+        if link.is_network() && state.orphans.is_full() {
+            return Err(End::Overloaded);
         }
         let pipe = state.pipes.add(endpoint.id, link);
         if state.pattern.handle_attach(&mut state.fx, now, pipe, endpoint.priorities).is_err() {
             state.pipes.remove(pipe);
-            return None;
+            return Err(End::Refused);
         }
         self.settle(state, now, jobs);
-        Some(pipe)
+        Ok(pipe)
     }
 
     /// The pipe is gone. False when it was let go from this side before.
     pub(crate) fn detach(&self, pipe: PipeId, now: Instant, jobs: &mut Jobs) -> bool {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        if state.closed || state.pipes.remove(pipe).is_none() {
+        if state.closed || state.forget_pipe(pipe, now).is_none() {
             return false;
         }
-        state.pattern.handle_detach(&mut state.fx, now, pipe);
         self.settle(state, now, jobs);
         state.retry_inproc(jobs);
         true
