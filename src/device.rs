@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::{Interest, PollItem, poll};
 use crate::error::Error;
 use crate::message::Message;
 use crate::protocol::{Mode, Protocol};
-use crate::socket::Socket;
+use crate::socket::{Interest, PollItem, Socket, poll};
 
 /// Messages moved in one direction before the other is looked at again.
 const BURST_MESSAGES: usize = 64;

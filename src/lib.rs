@@ -52,11 +52,12 @@ mod wire;
 
 pub use address::AddressError;
 pub use device::Device;
-pub use engine::{Engine, IO_THREADS_VARIABLE, Interest, PollItem, Statistics, poll, set_io_threads};
+pub use engine::{Engine, IO_THREADS_VARIABLE, Statistics, set_io_threads};
 pub use error::{Error, SendError};
 pub use message::Message;
 pub use options::Options;
 pub use protocol::{Mode, Protocol};
 pub use socket::{
-    Builder, Bus, Endpoint, Pair, Pub, Pull, Push, Rep, Req, Respondent, Socket, Sub, Surveyor, compat,
+    Builder, Bus, Endpoint, Interest, Pair, PollItem, Pub, Pull, Push, Rep, Req, Respondent, Socket, Sub,
+    Surveyor, compat, poll,
 };

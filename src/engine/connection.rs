@@ -14,7 +14,7 @@ use super::credit::Credit;
 use super::endpoint::Owner;
 use super::jobs::{self, Job, Jobs};
 use super::outbound::{Outbound, Room, Writer};
-use super::reactor::{Reactor, Ready, Source, Task, Turn};
+use super::reactor::{Notice, Reactor, Ready, Source, Task, Turn};
 use super::socket_core::{Core, Link};
 use super::timers::TimerKey;
 use crate::limits::{
@@ -242,33 +242,14 @@ impl Connection {
         }
         if let (Some(_), Some(me)) = (&written.error, self.me.upgrade()) {
             // The reading side finds the end of the stream, after what the peer sent before it went.
-            self.reactor.submit(Task::Resume(me));
+            me.tell(Notice::Resume);
         }
     }
 
-    pub(crate) fn flush_scheduled(self: Arc<Self>, turn: &mut Turn<'_>) {
-        self.flush();
-        self.continue_drain(turn);
-    }
-
-    pub(crate) fn flush_soon(self: Arc<Self>) {
+    /// Has the turning thread do something.
+    pub(crate) fn tell(self: Arc<Self>, notice: Notice) {
         let reactor = Arc::clone(&self.reactor);
-        reactor.submit(Task::Flush(self));
-    }
-
-    pub(crate) fn resume_soon(self: Arc<Self>) {
-        let reactor = Arc::clone(&self.reactor);
-        reactor.submit(Task::Resume(self));
-    }
-
-    pub(crate) fn drain_soon(self: Arc<Self>, deadline: Instant) {
-        let reactor = Arc::clone(&self.reactor);
-        reactor.submit(Task::Drain(self, deadline));
-    }
-
-    pub(crate) fn abort_soon(self: Arc<Self>) {
-        let reactor = Arc::clone(&self.reactor);
-        reactor.submit(Task::Abort(self));
+        reactor.submit(Task::Tell(self, notice));
     }
 
     fn watch_writability(&self, on: bool) {
@@ -276,11 +257,6 @@ impl Connection {
             // The descriptor is registered as long as the connection is not closed; after that nobody waits.
             let _ = self.stream.reregister(self.reactor.registry(), *token, on);
         }
-    }
-
-    /// Room for input, or the budget of the last turn was used up.
-    pub(crate) fn resume(self: Arc<Self>, turn: &mut Turn<'_>) {
-        self.readable(turn);
     }
 
     fn writable(self: &Arc<Self>, turn: &mut Turn<'_>) {
@@ -325,7 +301,7 @@ impl Connection {
                     Some(left) => budget = left,
                     None => {
                         drop(reading);
-                        return Arc::clone(self).resume_soon();
+                        return Arc::clone(self).tell(Notice::Resume);
                     }
                 },
                 Step::Pause => return,
@@ -452,7 +428,7 @@ impl Connection {
     }
 
     /// Closed from this side: delivers what was accepted until `deadline`, then goes.
-    pub(crate) fn drain(self: Arc<Self>, deadline: Instant, turn: &mut Turn<'_>) {
+    fn drain(self: &Arc<Self>, deadline: Instant, turn: &mut Turn<'_>) {
         {
             let mut reading = self.reading.lock();
             match reading.phase {
@@ -500,11 +476,6 @@ impl Connection {
         if self.reading.lock().phase == Phase::Connecting {
             self.end(End::ConnectFailed(io::ErrorKind::TimedOut.into()), turn);
         }
-    }
-
-    /// Closed from this side without waiting for anything.
-    pub(crate) fn abort(self: Arc<Self>, turn: &mut Turn<'_>) {
-        self.end(End::Local, turn);
     }
 
     /// The one way out: leaves reactor, socket and owner.
@@ -565,6 +536,18 @@ impl Source for Connection {
         }
         if ready.read {
             self.readable(turn);
+        }
+    }
+
+    fn notice(self: Arc<Self>, notice: Notice, turn: &mut Turn<'_>) {
+        match notice {
+            Notice::Flush => {
+                self.flush();
+                self.continue_drain(turn);
+            }
+            Notice::Resume => self.readable(turn),
+            Notice::Drain(deadline) => self.drain(deadline, turn),
+            Notice::Abort => self.end(End::Local, turn),
         }
     }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::backoff::Backoff;
 use super::connection::{Connection, End};
-use super::reactor::{Reactor, Ready, Source, Task, Turn};
+use super::reactor::{Notice, Reactor, Ready, Source, Task, Turn};
 use super::socket_core::Core;
 use super::timers::TimerKey;
 use crate::address::{BindAddress, ConnectAddress};
@@ -287,7 +287,7 @@ impl Dialer {
                     let mut state = self.state.lock();
                     if matches!(state.dial, Dial::Closed) {
                         drop(state);
-                        return connection.abort_soon();
+                        return connection.tell(Notice::Abort);
                     }
                     self.arm(&mut state, CONNECT_MAX);
                     state.dial = Dial::Trying { connection, rest: candidates };

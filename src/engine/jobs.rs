@@ -10,10 +10,11 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::connection::Connection;
+use super::inproc;
+use super::reactor::Notice;
 use super::socket_core::Core;
 use super::waiters::Waker;
 use crate::protocol::PipeId;
-use crate::transport::inproc;
 
 pub(crate) enum Job {
     /// Wake a thread or a future.
@@ -61,8 +62,8 @@ fn run_one(job: Job, jobs: &mut Jobs) {
     match job {
         Job::Wake(waker) => waker.wake(),
         Job::Flush(connection) => connection.flush_into(jobs),
-        Job::FlushSoon(connection) => connection.flush_soon(),
-        Job::Resume(connection) => connection.resume_soon(),
+        Job::FlushSoon(connection) => connection.tell(Notice::Flush),
+        Job::Resume(connection) => connection.tell(Notice::Resume),
         Job::Pump(end) => inproc::pump(&end, jobs),
         Job::PeerGone(end) => inproc::peer_gone(&end, jobs),
         Job::Writable(core, pipe) => core.pipe_writable(pipe, jobs),

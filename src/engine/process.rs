@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use parking_lot::Mutex;
 
 use super::Shared;
+use crate::engine::inproc;
 use crate::sys;
-use crate::transport::inproc;
 
 /// Reached through [`process`] only.
 #[derive(Default)]

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Poll, Registry, Token};
 use parking_lot::{Condvar, Mutex};
 
-use super::connection::Connection;
 use super::timers::{TimerKey, Timers};
 use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES};
 
@@ -24,6 +23,8 @@ pub(crate) trait Source: Send + Sync {
     fn ready(self: Arc<Self>, ready: Ready, turn: &mut Turn<'_>);
     /// A timer added for this source is due.
     fn timer(self: Arc<Self>, turn: &mut Turn<'_>);
+    /// Somebody submitted a notice; only connections get any.
+    fn notice(self: Arc<Self>, _notice: Notice, _turn: &mut Turn<'_>) {}
 }
 
 /// Which directions may have become ready.
@@ -42,16 +43,23 @@ pub(crate) struct Turn<'a> {
 
 /// Work for the turning thread.
 pub(crate) enum Task {
-    /// Write what waits.
-    Flush(Arc<Connection>),
-    /// There is room for input again.
-    Resume(Arc<Connection>),
-    /// Stop taking part: flush until the deadline, then go.
-    Drain(Arc<Connection>, Instant),
-    /// Go at once.
-    Abort(Arc<Connection>),
+    /// Tell a source.
+    Tell(Arc<dyn Source>, Notice),
     /// Anything rare.
     Run(Box<dyn FnOnce(&mut Turn<'_>) + Send>),
+}
+
+/// What a source can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// Write what waits.
+    Flush,
+    /// There is room for input again.
+    Resume,
+    /// Stop taking part: deliver what was accepted until the deadline, then go.
+    Drain(Instant),
+    /// Go at once.
+    Abort,
 }
 
 pub(crate) struct Reactor {
@@ -250,10 +258,7 @@ impl Reactor {
         std::mem::swap(tasks, &mut *self.inbox.lock());
         for task in tasks.drain(..) {
             match task {
-                Task::Flush(connection) => connection.flush_scheduled(turn),
-                Task::Resume(connection) => connection.resume(turn),
-                Task::Drain(connection, deadline) => connection.drain(deadline, turn),
-                Task::Abort(connection) => connection.abort(turn),
+                Task::Tell(source, notice) => source.notice(notice, turn),
                 Task::Run(run) => run(turn),
             }
         }
@@ -313,9 +318,4 @@ impl Sources {
         self.free.push((token.0 & SLOT_MASK) as u32);
         Some(source)
     }
-}
-
-/// What a stream's descriptor is watched for.
-pub(crate) fn interest(write: bool) -> Interest {
-    if write { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }

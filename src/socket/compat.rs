@@ -133,7 +133,7 @@ pub fn recv(socket: &Socket, wait: Wait) -> Result<Message, Error> {
 /// # Ok::<(), spmsg::Error>(())
 /// ```
 pub fn descriptor(socket: &Socket, recv: bool) -> Result<RawFd, Error> {
-    socket.check_directions(crate::engine::Interest { recv, send: !recv })?;
+    socket.check_directions(super::Interest { recv, send: !recv })?;
     socket.core().descriptor(recv)
 }
 

@@ -3,13 +3,14 @@
 mod builder;
 pub mod compat;
 mod endpoint;
+mod poll;
 mod typed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::{BindAddress, ConnectAddress, Dialect, Rules};
-use crate::engine::{Core, Interest, Patience, Statistics};
+use crate::engine::{Core, Patience, Statistics};
 use crate::error::{Error, SendError};
 use crate::message::Message;
 use crate::options::Options;
@@ -17,6 +18,7 @@ use crate::protocol::{Mode, PatternOption, Protocol};
 
 pub use builder::Builder;
 pub use endpoint::Endpoint;
+pub use poll::{Interest, PollItem, poll};
 pub use typed::{Bus, Pair, Pub, Pull, Push, Rep, Req, Respondent, Sub, Surveyor};
 
 /// A socket of any protocol and mode.

@@ -13,9 +13,8 @@ use parking_lot::Mutex;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::stream::{SocketStream, listening_socket};
-use super::{Acceptor, Candidate, Route, Stream, StreamOptions};
+use super::{Acceptor, Candidate, Route, Stream, StreamOptions, interest};
 use crate::address::IpcName;
-use crate::engine::interest;
 use crate::limits::LISTEN_BACKLOG;
 use crate::sys;
 

@@ -1,9 +1,8 @@
 //! Carriers: how bytes reach the peer. [`listen`] and [`route`] are the table: a new carrier is one file that
 //! supplies [`Acceptor`] and [`Stream`], and one line in each.
 //!
-//! inproc is no carrier: its messages move from socket to socket (see [`inproc`]).
+//! inproc is no carrier: its messages move from socket to socket, in the engine.
 
-pub(crate) mod inproc;
 mod ipc;
 pub(crate) mod resolve;
 mod stream;
@@ -11,7 +10,7 @@ mod tcp;
 
 use std::io::{self, IoSlice};
 
-use mio::{Registry, Token};
+use mio::{Interest, Registry, Token};
 use socket2::SockAddr;
 
 use crate::address::{BindAddress, ConnectAddress};
@@ -65,6 +64,11 @@ pub(crate) trait Acceptor: Send + Sync {
     fn local_address(&self) -> String;
     /// Stops listening for good: the address can be bound again when this returns (R238), an ipc path is unlinked.
     fn close(&self);
+}
+
+/// What a descriptor is watched for.
+fn interest(write: bool) -> Interest {
+    if write { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }
 
 /// What the socket's options say about new connections; read when each is made.

@@ -8,8 +8,7 @@ use mio::unix::SourceFd;
 use mio::{Registry, Token};
 use socket2::{Domain, Socket, Type};
 
-use super::{Candidate, Stream, StreamOptions};
-use crate::engine::interest;
+use super::{Candidate, Stream, StreamOptions, interest};
 use crate::sys;
 
 #[cfg(any(

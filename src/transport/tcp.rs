@@ -11,9 +11,8 @@ use socket2::{Domain, Socket, TcpKeepalive};
 
 use super::resolve::Query;
 use super::stream::{SocketStream, listening_socket};
-use super::{Acceptor, Candidate, Route, Stream, StreamOptions};
+use super::{Acceptor, Candidate, Route, Stream, StreamOptions, interest};
 use crate::address::{BindHost, IpLiteral, LocalHost, RemoteHost, TcpBind, TcpConnect};
-use crate::engine::interest;
 use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, LISTEN_BACKLOG};
 use crate::sys;
 

@@ -8,6 +8,7 @@ use super::{Core, Link};
 use crate::engine::Engine;
 use crate::engine::connection::Connection;
 use crate::engine::jobs::{self, Jobs};
+use crate::engine::reactor::Notice;
 use crate::error::Error;
 use crate::limits::{CLOSE_MARGIN, THREADLESS_TURN};
 
@@ -36,7 +37,7 @@ impl Core {
         }
         let deadline = now + linger;
         for connection in connections {
-            connection.drain_soon(deadline);
+            connection.tell(Notice::Drain(deadline));
         }
         jobs::run(jobs);
         Ok(deadline)
@@ -56,7 +57,7 @@ impl Core {
         if !self.wait_until_empty(deadline, callers_too) {
             let late: Vec<_> = self.state.lock().connections.values().cloned().collect();
             for connection in late {
-                connection.abort_soon();
+                connection.tell(Notice::Abort);
             }
             self.wait_until_empty(Instant::now() + CLOSE_MARGIN, callers_too);
         }

@@ -7,10 +7,11 @@ use super::{Core, Link, State};
 use crate::address::{BindAddress, ConnectAddress};
 use crate::engine::connection::Connection;
 use crate::engine::endpoint::{Dialer, EndpointInfo, Listener};
+use crate::engine::inproc;
 use crate::engine::jobs::{self, Job, Jobs};
+use crate::engine::reactor::Notice;
 use crate::error::Error;
 use crate::protocol::{PipeId, Priorities};
-use crate::transport::inproc;
 
 pub(super) struct Endpoint {
     pub(super) info: EndpointInfo,
@@ -160,7 +161,7 @@ impl Core {
         })??;
         self.stop(&endpoint);
         for connection in leaving {
-            connection.drain_soon(now + linger);
+            connection.tell(Notice::Drain(now + linger));
         }
         jobs::run(jobs);
         Ok(())

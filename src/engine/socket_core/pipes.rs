@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use crate::engine::Room;
 use crate::engine::connection::Connection;
+use crate::engine::inproc;
 use crate::engine::jobs::Jobs;
 use crate::limits::MESSAGE_OVERHEAD_BYTES;
 use crate::message::Message;
 use crate::protocol::PipeId;
-use crate::transport::inproc;
 
 /// What a pipe is made of.
 #[derive(Clone)]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::socket_core::Core;
+use super::Socket;
+use crate::engine::Core;
 use crate::error::Error;
 use crate::protocol::Readiness;
-use crate::socket::Socket;
 use crate::sys::{Park, Parker};
 
 /// What to wait for.
