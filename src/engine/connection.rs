@@ -454,12 +454,13 @@ impl Connection {
         let mut reading = self.reading.lock();
         let Phase::Draining { deadline, next_look } = reading.phase else { return };
         let flushed = self.outbound.pending() == 0;
-        if flushed {
-            self.stream.shutdown_write();
-        }
+        // Looked at before the end of stream is sent: that has to be acknowledged as well, and is not worth waiting for.
         if turn.now >= deadline || (flushed && self.stream.is_settled()) {
             drop(reading);
             return self.end(End::Local, turn);
+        }
+        if flushed {
+            self.stream.shutdown_write();
         }
         if let Some(timer) = reading.timer.take() {
             self.reactor.cancel_timer(timer);
