@@ -1,0 +1,24 @@
+//! spmsg against foreign implementations of the Scalability Protocols.
+//!
+//! Every party is a separate process (two libraries that both export `nn_*` cannot share one) and obeys the
+//! same script language on its stdin and stdout, see `peers/LANGUAGE.md`. Read in this order:
+//!
+//! - [`peer`]: which programs there are, and how they are built,
+//! - [`puppet`]: one running program: tell it a command, hear its answer,
+//! - [`place`]: addresses that nobody else uses,
+//! - [`pattern`]: the six patterns and what each lets through,
+//! - [`setting`]: who does what in a cell,
+//! - [`talk`]: conversations that check content, count and order,
+//! - [`cell`]: cells of the matrix, run side by side, and the table they make.
+
+pub mod cell;
+pub mod pattern;
+pub mod peer;
+pub mod place;
+pub mod puppet;
+pub mod setting;
+pub mod suite;
+pub mod talk;
+
+/// What went wrong, in words; a test prints it beside both sides' transcripts.
+pub type Trouble = String;

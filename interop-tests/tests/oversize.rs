@@ -1,0 +1,80 @@
+//! A message one byte over the receive limit costs its connection, is never delivered, and the next one
+//! arrives after the connector came back (R77-R79).
+
+use std::time::Duration;
+
+use interop_tests::Trouble;
+use interop_tests::cell::{Cell, Stage, run_all};
+use interop_tests::pattern::Pattern;
+use interop_tests::peer::Peer;
+use interop_tests::place::Wire;
+use interop_tests::setting::{Scene, Setting};
+use interop_tests::talk::{self, Account, Run};
+
+fn too_large(stage: &mut Stage, setting: Setting, seed: u64) -> Result<Account, Trouble> {
+    let pattern = setting.pattern;
+    let mut scene = setting.begin(stage)?;
+    scene.settle(pattern)?;
+    scene.active.order("wait-joined 1 9000")?;
+    let before = scene.converse(pattern, &Run::short(seed))?;
+    let over = Run { seed: seed ^ 0x0ff0, count: 1, sizes: vec![pattern.largest_body(0) + 1] };
+    scene.active.order(&over.command("burst", 0, 1, Duration::from_secs(5)))?;
+    scene.active.order("wait-joined 2 9000")?;
+    if setting.active_binds && !setting.passive.connects_well_after_oversize() {
+        go_on_with_another(stage, &setting, &mut scene, seed)?;
+    }
+    scene.settle(pattern)?;
+    let after = scene.converse(pattern, &Run::full(pattern, 0, seed ^ 0xbeef))?;
+    Ok(before.plus(after))
+}
+
+/// The refusal is seen; that this sender goes on is shown with a receiver that is able to come back. A REQ
+/// must forget the oversize request first, or it would be asked again and spoil the new one too (R137,
+/// R142).
+fn go_on_with_another(
+    stage: &mut Stage,
+    setting: &Setting,
+    scene: &mut Scene,
+    seed: u64,
+) -> Result<(), Trouble> {
+    let instead = Run { seed: seed ^ 0x0a0a, count: 1, sizes: vec![77] };
+    if setting.pattern == Pattern::ReqRep {
+        scene.active.order(&instead.command("burst", 0, 1, Duration::from_secs(5)))?;
+    }
+    scene.replace(stage, setting, false)?;
+    if setting.pattern == Pattern::ReqRep {
+        talk::answer_pending(&mut scene.active, &mut scene.passive, &instead)?;
+    }
+    Ok(())
+}
+
+fn oversize(one: Peer, two: Peer) {
+    Peer::require(&[one, two]);
+    let cells = [Wire::Tcp, Wire::Ipc]
+        .into_iter()
+        .flat_map(|wire| Setting::all_both_roles(one, two, wire))
+        .zip(1_u64..)
+        .map(|(setting, seed)| Cell::new(setting.name(), move |stage| too_large(stage, setting, seed)))
+        .collect();
+    run_all(&format!("one byte too many: {} and {}", one.name(), two.name()), cells);
+}
+
+#[test]
+fn r77_r78_r79_one_byte_too_many_between_spmsg_c_and_nanomsg() {
+    oversize(Peer::SpmsgC, Peer::Nanomsg);
+}
+
+#[test]
+fn r77_r78_r79_one_byte_too_many_between_spmsg_rust_and_nanomsg() {
+    oversize(Peer::SpmsgRust, Peer::Nanomsg);
+}
+
+#[test]
+fn r77_r78_r79_one_byte_too_many_between_spmsg_c_and_mangos() {
+    oversize(Peer::SpmsgC, Peer::Mangos);
+}
+
+#[test]
+fn r77_r78_r79_one_byte_too_many_between_spmsg_rust_and_mangos() {
+    oversize(Peer::SpmsgRust, Peer::Mangos);
+}
