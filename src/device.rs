@@ -15,7 +15,7 @@ const BURST_MESSAGES: usize = 64;
 ///
 /// REQ with REP and SURVEYOR with RESPONDENT make brokers, BUS with itself a hub, PUB with SUB and PUSH with PULL
 /// pass on in one direction. A raw SUB must be subscribed like any other. There is no protection against cycles save
-/// the time-to-live of REP and RESPONDENT.
+/// the time-to-live of REP, RESPONDENT and PAIRv1.
 ///
 /// ```
 /// use spmsg::{Device, Mode, Protocol, Pull, Push, Socket};
@@ -60,11 +60,14 @@ impl<'a> Device<'a> {
             return Err(Error::Device("both must be raw"));
         }
         let (a, b) = (first.protocol(), second.protocol());
-        if a.number() >> 4 != b.number() >> 4 {
+        // The two versions of PAIR share a family by their numbers and nothing else.
+        if a != b && a.peer() != b {
             return Err(Error::Device("they are of different protocol families"));
         }
         let loopback = std::ptr::eq(first, second);
-        if !(loopback || fits(a, b) && fits(b, a)) {
+        // Two publishers have nothing to pass on.
+        let moves = a.can_recv() || b.can_recv();
+        if !(loopback || moves && fits(a, b) && fits(b, a)) {
             return Err(Error::Device("what one receives the other cannot send"));
         }
         Ok(Device { first, second })
@@ -126,10 +129,10 @@ impl<'a> Way<'a> {
     fn advance(&mut self) -> Result<bool, Error> {
         let mut moved = false;
         for _ in 0..BURST_MESSAGES {
-            let message = match self.held.take() {
-                Some(message) => message,
+            let (message, fresh) = match self.held.take() {
+                Some(message) => (message, false),
                 None => match self.from.try_recv() {
-                    Ok(message) => message,
+                    Ok(message) => (message, true),
                     Err(Error::WouldBlock) => return self.check_clock(moved),
                     Err(error) => return Err(error),
                 },
@@ -138,7 +141,8 @@ impl<'a> Way<'a> {
                 Ok(()) => moved = true,
                 Err(refused) if matches!(refused.error, Error::WouldBlock) => {
                     self.held = Some(refused.message);
-                    return self.check_clock(moved);
+                    // A message that was just received begins to wait for the other socket, by that one's timeout.
+                    return self.check_clock(moved || fresh);
                 }
                 Err(refused) => return Err(refused.error),
             }

@@ -6,7 +6,7 @@
 //!
 //! | pattern | sockets | for |
 //! |---|---|---|
-//! | pair | [`Pair`] | one conversation |
+//! | pair | [`Pair`], [`Pair1`] | one conversation |
 //! | request/reply | [`Req`], [`Rep`] | questions to a service, asked again until answered |
 //! | publish/subscribe | [`Pub`], [`Sub`] | notices to whoever is interested |
 //! | pipeline | [`Push`], [`Pull`] | work spread over workers |
@@ -58,6 +58,6 @@ pub use message::Message;
 pub use options::Options;
 pub use protocol::{Mode, Protocol};
 pub use socket::{
-    Builder, Bus, Endpoint, Interest, Pair, PollItem, Pub, Pull, Push, Rep, Req, Respondent, Socket, Sub,
+    Builder, Bus, Endpoint, Interest, Pair, Pair1, PollItem, Pub, Pull, Push, Rep, Req, Respondent, Socket, Sub,
     Surveyor, compat, poll,
 };

@@ -15,8 +15,10 @@ pub const RECV_MAX_BYTES_DEFAULT: usize = 1 << 20;
 
 /// Smallest time-to-live: direct peers only (R169).
 pub const TTL_MIN_WORDS: u8 = 1;
-/// Default time-to-live in header words, the id included (R169).
+/// Default time-to-live in header words, the id included (R169); in hops for PAIRv1 (R128).
 pub const TTL_DEFAULT_WORDS: u8 = 8;
+/// Largest count of hops that a PAIRv1 message can carry (R129).
+pub const HOP_COUNT_MAX: u32 = 255;
 /// Bytes of one header word: a pipe key, a request id or a survey id.
 pub const HEADER_WORD_BYTES: usize = 4;
 /// Bytes of the pipe id in a raw BUS header: nanomsg's is a native pointer, programs size buffers for 8 (R210).
@@ -52,6 +54,8 @@ pub const BODY_BY_REFERENCE_BYTES: usize = 16 * 1024;
 pub const GATHER_SLICES_MAX: usize = 64;
 /// An empty outbound buffer keeps at most this much; ten thousand idle peers must not hold what a burst once needed.
 pub const IDLE_BUFFER_KEEP_BYTES: usize = 16 * 1024;
+/// What is read along behind a large body: the head of the next message and a little more, to be copied once.
+pub const BODY_TAIL_BYTES: usize = 2 * 1024;
 /// What one read takes from the kernel at most, into the reading thread's own block.
 pub const READ_BLOCK_BYTES: usize = 128 * 1024;
 

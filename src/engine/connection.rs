@@ -18,7 +18,8 @@ use super::reactor::{Notice, Reactor, Ready, Source, Task, Turn};
 use super::socket_core::{Core, Link};
 use super::timers::TimerKey;
 use crate::limits::{
-    DRAIN_LOOK_FIRST, DRAIN_LOOK_MAX, HANDSHAKE_MAX, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN,
+    BODY_TAIL_BYTES, DRAIN_LOOK_FIRST, DRAIN_LOOK_MAX, HANDSHAKE_MAX, MESSAGE_OVERHEAD_BYTES,
+    READ_BYTES_PER_TURN,
 };
 use crate::message::Message;
 use crate::protocol::PipeId;
@@ -46,6 +47,8 @@ enum Phase {
     Draining {
         deadline: Instant,
         next_look: Duration,
+        /// The end of stream was sent. Once: each time would be an event, and the event a reason to try again.
+        ended: bool,
     },
     Closed,
 }
@@ -68,6 +71,9 @@ pub(crate) enum End {
     Wire(WireError),
     #[error("the peer did not send its SP header within {} s", HANDSHAKE_MAX.as_secs())]
     Silent,
+    /// It kept to the wire's rules and not to those of its pattern (R129).
+    #[error("the peer sent a message that its pattern does not allow")]
+    Pattern,
     /// R122.
     #[error("refused: the socket has its one peer already")]
     Refused,
@@ -81,7 +87,10 @@ pub(crate) enum End {
 impl End {
     /// Whether the peer, or the two together, did something that somebody should look into.
     pub(crate) fn is_suspicious(&self) -> bool {
-        matches!(self, End::Truncated | End::Wire(_) | End::Silent | End::Refused | End::Overloaded)
+        matches!(
+            self,
+            End::Truncated | End::Wire(_) | End::Silent | End::Pattern | End::Refused | End::Overloaded
+        )
     }
 }
 
@@ -110,6 +119,8 @@ struct Reading {
     /// `leftover_at`.
     leftover: Vec<u8>,
     leftover_at: usize,
+    /// The last message had been read into a buffer of its own.
+    last_was_large: bool,
     timer: Option<TimerKey>,
 }
 
@@ -150,6 +161,7 @@ impl Connection {
                 decoder: session.decoder,
                 leftover: Vec::new(),
                 leftover_at: 0,
+                last_was_large: false,
                 timer: None,
             }),
         });
@@ -264,6 +276,10 @@ impl Connection {
             self.flush();
             if self.stream.watches_writability_on_demand() && self.outbound.pending() == 0 {
                 self.watch_writability(false);
+                // A sender may have filled the wire in between, and its watch was just switched off.
+                if self.outbound.is_blocked() {
+                    self.watch_writability(true);
+                }
             }
         }
         self.continue_drain(turn);
@@ -336,24 +352,40 @@ impl Connection {
         match reading.decoder.body_buffer() {
             Err(error) => return Step::End(End::Wire(error)),
             Ok(Some((buffer, missing))) => {
-                let step = outcome(self.stream.read_spare(buffer, missing));
+                // The head of the next message comes along, so that a stream of large ones costs one call each.
+                let tail = turn.block.get_mut(..BODY_TAIL_BYTES).unwrap_or_default();
+                let (in_body, in_tail) = match self.stream.read_body(buffer, missing, tail) {
+                    Ok(lengths) => lengths,
+                    Err(error) => return outcome(Err(error)),
+                };
                 if let Some(Event::Message(message)) = reading.decoder.body_complete() {
+                    reading.last_was_large = true;
                     self.deliver(reading, vec![message], turn.now);
                 }
-                return step;
+                return match in_tail {
+                    0 => outcome(Ok(in_body)),
+                    _ => self.decode_block(reading, in_tail, turn),
+                };
             }
             Ok(None) => (),
         }
-        match self.stream.read(turn.block) {
-            Ok(bytes @ 1..) => {
-                let mut input: &[u8] = turn.block.get(..bytes).unwrap_or_default();
-                let step = self.decode(reading, &mut input, turn.now);
-                reading.leftover = input.to_vec();
-                reading.leftover_at = 0;
-                step
-            }
+        // Behind a large message comes another one, most likely: read its head, and then its body in place.
+        let window = if reading.last_was_large { BODY_TAIL_BYTES } else { turn.block.len() };
+        match self.stream.read(turn.block.get_mut(..window).unwrap_or_default()) {
+            Ok(bytes @ 1..) => self.decode_block(reading, bytes, turn),
             other => outcome(other),
         }
+    }
+
+    /// Decodes the first `bytes` of the turning thread's block, and keeps what there is no room for.
+    fn decode_block(&self, reading: &mut Reading, bytes: usize, turn: &Turn<'_>) -> Step {
+        let mut input: &[u8] = turn.block.get(..bytes).unwrap_or_default();
+        // A large message just delivered may have used up the room.
+        let full = self.inbound.lock().is_full();
+        let step = if full { Step::Pause } else { self.decode(reading, &mut input, turn.now) };
+        reading.leftover = input.to_vec();
+        reading.leftover_at = 0;
+        step
     }
 
     /// Takes messages off the front of `input` as long as there is room for them.
@@ -366,6 +398,7 @@ impl Connection {
             match reading.decoder.next(input, max) {
                 Ok(Some(Event::Message(message))) => {
                     let full = self.charge(&message);
+                    reading.last_was_large = false;
                     batch.push(message);
                     if full {
                         break;
@@ -433,7 +466,7 @@ impl Connection {
             let mut reading = self.reading.lock();
             match reading.phase {
                 Phase::Open { .. } => {
-                    reading.phase = Phase::Draining { deadline, next_look: DRAIN_LOOK_FIRST };
+                    reading.phase = Phase::Draining { deadline, next_look: DRAIN_LOOK_FIRST, ended: false };
                     reading.leftover = Vec::new();
                     self.core.count_dropped();
                 }
@@ -452,14 +485,14 @@ impl Connection {
     /// While draining: looks whether all has arrived, throws input away, and sees to being called again.
     fn continue_drain(self: &Arc<Self>, turn: &mut Turn<'_>) {
         let mut reading = self.reading.lock();
-        let Phase::Draining { deadline, next_look } = reading.phase else { return };
+        let Phase::Draining { deadline, next_look, ended } = reading.phase else { return };
         let flushed = self.outbound.pending() == 0;
         // Looked at before the end of stream is sent: that has to be acknowledged as well, and is not worth waiting for.
         if turn.now >= deadline || (flushed && self.stream.is_settled()) {
             drop(reading);
             return self.end(End::Local, turn);
         }
-        if flushed {
+        if flushed && !ended {
             self.stream.shutdown_write();
         }
         if let Some(timer) = reading.timer.take() {
@@ -467,7 +500,8 @@ impl Connection {
         }
         // Another thread may be writing: nobody says when it is done, so look again in any case.
         reading.timer = Some(self.add_timer((turn.now + next_look).min(deadline)));
-        reading.phase = Phase::Draining { deadline, next_look: (next_look * 2).min(DRAIN_LOOK_MAX) };
+        let next_look = (next_look * 2).min(DRAIN_LOOK_MAX);
+        reading.phase = Phase::Draining { deadline, next_look, ended: ended || flushed };
         drop(reading);
         self.readable(turn);
     }
@@ -505,6 +539,8 @@ impl Connection {
             self.core.detach(pipe, turn.now, &mut jobs);
         }
         jobs::run(jobs);
+        // A connection that is closed from this side was counted then; how its peer leaves is no failure.
+        let end = if let Phase::Draining { .. } = phase { End::Local } else { end };
         self.core.count_end(&end, phase != Phase::Connecting);
         if end.is_suspicious() {
             self.core.report(&self.owner.address(), &end);
@@ -548,6 +584,7 @@ impl Source for Connection {
             }
             Notice::Resume => self.readable(turn),
             Notice::Drain(deadline) => self.drain(deadline, turn),
+            Notice::Break => self.end(End::Pattern, turn),
             Notice::Abort => self.end(End::Local, turn),
         }
     }

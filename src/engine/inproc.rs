@@ -100,6 +100,11 @@ impl End {
         self.here().lane.lock().credit.waiting()
     }
 
+    /// The endpoint that this end belongs to.
+    pub(crate) fn endpoint(&self) -> u32 {
+        self.here().endpoint.id
+    }
+
     /// This end's socket has let go of the pipe: tells the other.
     pub(crate) fn leave(&self, jobs: &mut Jobs) {
         jobs.push(Job::PeerGone(self.peer()));
@@ -204,7 +209,7 @@ fn attach(name: &Arc<Name>, bound: &Party, connector: &Party, now: Instant, jobs
     };
     let _ = channel.sides[0].pipe.set(first);
     let Ok(second) = connector.0.attach(Link::Inproc(ends[1].clone()), connector.1, now, jobs) else {
-        bound.0.detach(first, now, jobs);
+        bound.0.retract(first, now, jobs);
         return false;
     };
     let _ = channel.sides[1].pipe.set(second);

@@ -25,6 +25,8 @@ pub(crate) enum Job {
     FlushSoon(Arc<Connection>),
     /// Have the I/O thread read on.
     Resume(Arc<Connection>),
+    /// Have the I/O thread end it: the peer broke the rules of the pattern.
+    Break(Arc<Connection>),
     /// Hand the messages of an inproc lane to the socket at its end.
     Pump(inproc::End),
     /// The peer at this end is gone.
@@ -64,6 +66,7 @@ fn run_one(job: Job, jobs: &mut Jobs) {
         Job::Flush(connection) => connection.flush_into(jobs),
         Job::FlushSoon(connection) => connection.tell(Notice::Flush),
         Job::Resume(connection) => connection.tell(Notice::Resume),
+        Job::Break(connection) => connection.tell(Notice::Break),
         Job::Pump(end) => inproc::pump(&end, jobs),
         Job::PeerGone(end) => inproc::peer_gone(&end, jobs),
         Job::Writable(core, pipe) => core.pipe_writable(pipe, jobs),

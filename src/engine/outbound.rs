@@ -123,6 +123,11 @@ impl Outbound {
         std::mem::take(&mut queue.blocked)
     }
 
+    /// Whether the wire is full and its writability awaited.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.queue.lock().blocked
+    }
+
     /// Bytes that have not been handed to the kernel.
     pub(crate) fn pending(&self) -> usize {
         let queue = self.queue.lock();

@@ -58,6 +58,8 @@ pub(crate) enum Notice {
     Resume,
     /// Stop taking part: deliver what was accepted until the deadline, then go.
     Drain(Instant),
+    /// Go at once: the peer broke the rules of the pattern.
+    Break,
     /// Go at once.
     Abort,
 }

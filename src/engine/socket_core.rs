@@ -46,6 +46,8 @@ pub(crate) struct Core {
     recv_max: AtomicUsize,
     engine: OnceLock<Lease>,
     lease_returned: AtomicBool,
+    /// Close is over: whoever takes a lease after that returns it.
+    finished: AtomicBool,
     /// Where the pattern's deadlines are kept; set with the first one.
     timer_reactor: OnceLock<Arc<Reactor>>,
     state: Mutex<State>,
@@ -101,6 +103,7 @@ impl Core {
             recv_max: AtomicUsize::new(options.recv_max.unwrap_or(UNLIMITED)),
             engine: lease,
             lease_returned: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
             timer_reactor: OnceLock::new(),
             state: Mutex::new(State {
                 pattern: protocol::create(protocol, mode, seed),
@@ -293,17 +296,24 @@ impl Source for Core {
 impl State {
     /// The drain rule: does everything the pattern asked for, and tells it which pipes are full.
     fn carry_out(&mut self, now: Instant, jobs: &mut Jobs) {
-        while let Some((pipe, message)) = self.fx.transmit.pop_front() {
-            if let Some(link) = self.pipes.get(pipe)
-                && link.push(message, now, jobs) == super::Room::Full
-            {
-                self.pattern.handle_full(pipe);
+        loop {
+            while let Some((pipe, message)) = self.fx.transmit.pop_front() {
+                if let Some(link) = self.pipes.get(pipe)
+                    && link.push(message, now, jobs) == super::Room::Full
+                {
+                    self.pattern.handle_full(pipe);
+                }
             }
-        }
-        for (pipe, bytes) in self.fx.release.drain(..) {
-            match self.pipes.get(pipe) {
-                Some(link) => link.release(bytes, jobs),
-                None => self.orphans.release(pipe, bytes),
+            for (pipe, bytes) in self.fx.release.drain(..) {
+                match self.pipes.get(pipe) {
+                    Some(link) => link.release(bytes, jobs),
+                    None => self.orphans.release(pipe, bytes),
+                }
+            }
+            // Losing a pipe may make the pattern want more.
+            match self.fx.close.pop() {
+                Some(pipe) => self.cut_off(pipe, now, jobs),
+                None => return,
             }
         }
     }

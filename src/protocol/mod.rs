@@ -26,6 +26,7 @@ mod load_balance;
 #[cfg(test)]
 mod network;
 mod pair;
+mod pair1;
 mod pipe_table;
 mod pipeline;
 mod pubsub;
@@ -49,6 +50,9 @@ mod topics;
 pub enum Protocol {
     /// One conversation with one peer.
     Pair,
+    /// The same with a count of hops, which keeps devices from forwarding in circles; nng and mangos have it, nanomsg
+    /// does not. The two versions do not understand each other (R12).
+    Pair1,
     /// Publishes to every subscriber.
     Pub,
     /// Receives what its subscriptions match.
@@ -75,8 +79,9 @@ impl Protocol {
     /// ```
     /// assert!(spmsg::Protocol::ALL.iter().all(|protocol| protocol.peer().peer() == *protocol));
     /// ```
-    pub const ALL: [Protocol; 10] = [
+    pub const ALL: [Protocol; 11] = [
         Protocol::Pair,
+        Protocol::Pair1,
         Protocol::Pub,
         Protocol::Sub,
         Protocol::Req,
@@ -96,6 +101,7 @@ impl Protocol {
     pub const fn number(self) -> u16 {
         match self {
             Protocol::Pair => 16,
+            Protocol::Pair1 => 17,
             Protocol::Pub => 32,
             Protocol::Sub => 33,
             Protocol::Req => 48,
@@ -126,6 +132,7 @@ impl Protocol {
     pub const fn peer(self) -> Protocol {
         match self {
             Protocol::Pair => Protocol::Pair,
+            Protocol::Pair1 => Protocol::Pair1,
             Protocol::Pub => Protocol::Sub,
             Protocol::Sub => Protocol::Pub,
             Protocol::Req => Protocol::Rep,
@@ -219,6 +226,9 @@ pub(crate) struct Effects {
     /// so for each message handed in there is one entry with its payload length, sooner or later, also when its
     /// pipe is gone by then: what peers leave behind counts until it is taken.
     pub(crate) release: Vec<(PipeId, usize)>,
+    /// Their peers broke the pattern's rules: detach them at once, before anything else that they sent is handed in,
+    /// and end their connections (R129).
+    pub(crate) close: Vec<PipeId>,
 }
 
 impl Effects {
@@ -229,12 +239,16 @@ impl Effects {
     pub(crate) fn release(&mut self, pipe: PipeId, bytes: usize) {
         self.release.push((pipe, bytes));
     }
+
+    pub(crate) fn close(&mut self, pipe: PipeId) {
+        self.close.push(pipe);
+    }
 }
 
 /// Why a pattern refused a pipe: its connection is closed after the header exchange (R122).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// PAIR already has its peer.
+    /// PAIR, of either version, already has its peer.
     Busy,
 }
 
@@ -289,7 +303,8 @@ pub(crate) enum PatternOption<'a> {
     ResendInterval(Duration),
     /// Cooked SURVEYOR; effective from the next survey (R201).
     SurveyDeadline(Duration),
-    /// REP and RESPONDENT, cooked and raw; every other pattern accepts and ignores it. Live. Words, 1 to 255.
+    /// REP and RESPONDENT (words) and PAIRv1 (hops), cooked and raw; every other pattern accepts and ignores it. Live.
+    /// 1 to 255.
     MaxTtl(u8),
 }
 
@@ -361,6 +376,7 @@ pub(crate) trait Pattern: Send {
 pub(crate) fn create(protocol: Protocol, mode: Mode, seed: u32) -> Box<dyn Pattern> {
     match (protocol, mode) {
         (Protocol::Pair, _) => Box::<pair::Pair>::default(),
+        (Protocol::Pair1, mode) => Box::new(pair::Pair::new(pair1::Hops::new(mode))),
         (Protocol::Push, _) => Box::<pipeline::Push>::default(),
         (Protocol::Pull, _) => Box::<pipeline::Pull>::default(),
         (Protocol::Req, Mode::Cooked) => Box::new(req::Req::new(seed)),
@@ -401,10 +417,11 @@ mod tests {
     use super::*;
 
     /// Protocol, mode, can receive, can send: of a fresh socket without peers.
-    const FRESH: [(Protocol, Mode, bool, bool); 20] = {
+    const FRESH: [(Protocol, Mode, bool, bool); 22] = {
         use Mode::{Cooked, Raw};
         [
             (Protocol::Pair, Cooked, false, false),
+            (Protocol::Pair1, Cooked, false, false),
             (Protocol::Pub, Cooked, false, true),
             (Protocol::Sub, Cooked, false, false),
             (Protocol::Req, Cooked, false, true),
@@ -415,6 +432,7 @@ mod tests {
             (Protocol::Respondent, Cooked, false, false),
             (Protocol::Bus, Cooked, false, true),
             (Protocol::Pair, Raw, false, false),
+            (Protocol::Pair1, Raw, false, false),
             (Protocol::Pub, Raw, false, true),
             (Protocol::Sub, Raw, false, false),
             (Protocol::Req, Raw, false, false),
@@ -449,6 +467,7 @@ mod tests {
             let send = match (protocol, mode) {
                 (Protocol::Sub | Protocol::Pull, _) => Err(SendRefusal::Unsupported),
                 (Protocol::Rep | Protocol::Respondent, Mode::Cooked) => Err(SendRefusal::State),
+                (Protocol::Pair1, Mode::Raw) => Err(SendRefusal::Header),
                 _ if can_send => Ok(()),
                 _ => Err(SendRefusal::Full),
             };
@@ -459,8 +478,15 @@ mod tests {
     /// Whoever is attached first, a message gets across from each protocol that speaks first.
     #[test]
     fn r101_it_does_not_matter_who_connects() {
-        let opening =
-            [Protocol::Pair, Protocol::Pub, Protocol::Req, Protocol::Push, Protocol::Surveyor, Protocol::Bus];
+        let opening = [
+            Protocol::Pair,
+            Protocol::Pair1,
+            Protocol::Pub,
+            Protocol::Req,
+            Protocol::Push,
+            Protocol::Surveyor,
+            Protocol::Bus,
+        ];
         for (protocol, swapped) in
             opening.into_iter().flat_map(|protocol| [(protocol, false), (protocol, true)])
         {
@@ -485,7 +511,7 @@ mod tests {
             assert_eq!(Protocol::from_number(protocol.number()), Some(protocol));
             assert_eq!(protocol.peer().peer(), protocol);
         }
-        assert_eq!(Protocol::from_number(17), None);
+        assert_eq!(Protocol::from_number(1600), None, "STAR is not offered");
     }
 
     #[test]

@@ -149,6 +149,10 @@ impl Network {
         self.pump();
     }
 
+    pub(super) fn is_up(&self, link: LinkId) -> bool {
+        self.links[link.0].ends.is_some()
+    }
+
     /// `node` stops reading from the link.
     pub(super) fn stall(&mut self, link: LinkId, node: NodeId) {
         self.set_reading(link, node, false);
@@ -290,11 +294,18 @@ impl Network {
                 node.pattern.handle_full(pipe);
             }
         }
+        let mut broken = Vec::new();
+        for pipe in fx.close {
+            broken.extend(node.pipes.get(&pipe).map(|(link, _)| *link));
+        }
         for (pipe, bytes) in fx.release {
             // What a pipe left behind is released as well, and counts for nobody here.
             let Some(&(link, side)) = node.pipes.get(&pipe) else { continue };
             let held = &mut self.links[link.0].lanes[side].held_bytes;
             *held = held.checked_sub(bytes).expect("no more is released than was handed in");
+        }
+        for link in broken {
+            self.disconnect(link);
         }
     }
 

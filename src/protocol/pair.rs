@@ -1,4 +1,5 @@
-//! PAIR: one conversation with one peer (R121 to R126). Raw PAIR is the same.
+//! PAIR: one conversation with one peer (R121 to R126). Raw PAIR is the same. Version 1 is this with another
+//! [`Framing`].
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -7,14 +8,64 @@ use super::{
     Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
     Rejected, SendRefusal, common_option, refuse,
 };
-use crate::limits::RECV_QUEUE_KEEP_MESSAGES;
+use crate::limits::{HEADER_WORD_BYTES, RECV_QUEUE_KEEP_MESSAGES};
 use crate::message::Message;
 
-/// The pattern. What a departed peer sent stays first in the inbox: the conversations do not mix.
+/// The pattern, in either version. What a departed peer sent stays first in the inbox: the conversations do not mix.
 #[derive(Debug, Default)]
-pub(super) struct Pair {
+pub(super) struct Pair<F = Bare> {
+    framing: F,
     peer: Peer,
     inbox: VecDeque<Arrived>,
+}
+
+/// What stands in front of the body: all in which the versions of PAIR differ.
+pub(super) trait Framing: Send {
+    /// Makes of a payload what the application is to see.
+    fn arrived(&self, message: &mut Message) -> Verdict;
+
+    /// What to do with a message that the application gives this header.
+    fn departing(&self, header: &[u8]) -> Departure;
+
+    /// The option of this name.
+    fn set_max_ttl(&mut self, _hops: u8) {}
+}
+
+/// What becomes of a message that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Keep,
+    Drop,
+    /// Nobody who follows the rules sends such a thing.
+    ClosePipe,
+}
+
+/// What becomes of a message to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    Unchanged,
+    /// With this word as its header.
+    With([u8; HEADER_WORD_BYTES]),
+    /// Dropped, and the send succeeds.
+    Dropped,
+    /// Refused: the header is not one.
+    Refused,
+}
+
+/// Version 0: nothing (R121).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bare;
+
+impl Framing for Bare {
+    fn arrived(&self, message: &mut Message) -> Verdict {
+        message.merge_header();
+        Verdict::Keep
+    }
+
+    /// Raw or cooked, what the caller put there is transmitted as it is (R126).
+    fn departing(&self, _header: &[u8]) -> Departure {
+        Departure::Unchanged
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +92,13 @@ impl Peer {
     }
 }
 
-impl Pattern for Pair {
+impl<F: Framing> Pair<F> {
+    pub(super) fn new(framing: F) -> Self {
+        Pair { framing, peer: Peer::None, inbox: VecDeque::new() }
+    }
+}
+
+impl<F: Framing> Pattern for Pair<F> {
     fn handle_attach(
         &mut self,
         _fx: &mut Effects,
@@ -62,13 +119,19 @@ impl Pattern for Pair {
         }
     }
 
-    fn handle_message(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId, mut message: Message) {
+    fn handle_message(&mut self, fx: &mut Effects, _now: Instant, pipe: PipeId, mut message: Message) {
         if self.peer.pipe() != Some(pipe) {
             return;
         }
-        message.merge_header();
         let charge = message.payload_len();
-        self.inbox.push_back(Arrived { pipe, message, charge });
+        match self.framing.arrived(&mut message) {
+            Verdict::Keep => self.inbox.push_back(Arrived { pipe, message, charge }),
+            Verdict::Drop => fx.release(pipe, charge),
+            Verdict::ClosePipe => {
+                fx.release(pipe, charge);
+                fx.close(pipe);
+            }
+        }
     }
 
     fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId) {
@@ -85,14 +148,21 @@ impl Pattern for Pair {
 
     fn handle_timeout(&mut self, _fx: &mut Effects, _now: Instant) {}
 
-    fn send(&mut self, fx: &mut Effects, _now: Instant, message: Message) -> Result<(), Rejected> {
-        match self.peer {
-            Peer::Writable(pipe) => {
-                fx.transmit(pipe, message);
-                Ok(())
-            }
-            Peer::None | Peer::Full(_) => refuse(message, SendRefusal::Full),
+    fn send(&mut self, fx: &mut Effects, _now: Instant, mut message: Message) -> Result<(), Rejected> {
+        let departure = self.framing.departing(message.header());
+        if departure == Departure::Refused {
+            return refuse(message, SendRefusal::Header);
         }
+        let Peer::Writable(pipe) = self.peer else {
+            return refuse(message, SendRefusal::Full);
+        };
+        if let Departure::With(word) = departure {
+            message.set_header(&word);
+        }
+        if departure != Departure::Dropped {
+            fx.transmit(pipe, message);
+        }
+        Ok(())
     }
 
     fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
@@ -111,6 +181,9 @@ impl Pattern for Pair {
     }
 
     fn set_option(&mut self, _fx: &mut Effects, option: PatternOption<'_>) -> Result<(), OptionRefusal> {
+        if let PatternOption::MaxTtl(hops) = option {
+            self.framing.set_max_ttl(hops);
+        }
         common_option(option)
     }
 }
@@ -213,7 +286,7 @@ mod tests {
 
     #[test]
     fn r120_a_fresh_pair_is_not_ready() {
-        let net_pair = Pair::default();
+        let net_pair = <Pair>::default();
         assert_eq!(net_pair.readiness(), Readiness { recv: false, send: false });
     }
 

@@ -49,6 +49,10 @@ impl Arbitrary for Op {
     }
 }
 
+fn is_idle(fx: &Effects) -> bool {
+    fx.transmit.is_empty() && fx.release.is_empty() && fx.close.is_empty()
+}
+
 /// Few different words, so that stacks, ids and topics meet often; odd lengths too.
 fn bytes(g: &mut Gen) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -142,8 +146,12 @@ impl Bench {
         let was_alone = self.pipes.is_empty();
         match self.pattern.handle_attach(fx, self.now, id, prio) {
             Ok(()) => _ = self.pipes.insert(slot, Pipe { id, outbound: 0, held: Vec::new() }),
-            Err(_) => assert!(self.protocol == Protocol::Pair && !was_alone, "only a busy PAIR refuses"),
+            Err(_) => assert!(self.is_pair() && !was_alone, "only a busy PAIR refuses"),
         }
+    }
+
+    fn is_pair(&self) -> bool {
+        matches!(self.protocol, Protocol::Pair | Protocol::Pair1)
     }
 
     fn arrive(&mut self, fx: &mut Effects, slot: u32, message: Message) {
@@ -161,7 +169,7 @@ impl Bench {
                 assert_eq!(rejected.message, before);
                 assert!(!ready || rejected.reason == SendRefusal::Header);
                 assert_eq!(rejected.reason == SendRefusal::Unsupported, !self.protocol.can_send());
-                assert!(fx.transmit.is_empty() && fx.release.is_empty(), "a refusal has no effect");
+                assert!(is_idle(fx), "a refusal has no effect");
             }
         }
     }
@@ -178,7 +186,7 @@ impl Bench {
                 let tells = matches!(reason, RecvRefusal::State | RecvRefusal::Expired);
                 assert!(!ready || (self.protocol == Protocol::Surveyor && tells), "signalled for nothing");
                 assert_eq!(reason == RecvRefusal::Unsupported, !self.protocol.can_recv());
-                assert!(fx.transmit.is_empty() && fx.release.is_empty(), "a refusal has no effect");
+                assert!(is_idle(fx), "a refusal has no effect");
                 false
             }
         }
@@ -196,7 +204,7 @@ impl Bench {
             _ => PatternOption::MaxTtl((value % 255) as u8 + 1),
         };
         _ = self.pattern.set_option(fx, option);
-        assert!(fx.transmit.is_empty() && fx.release.is_empty(), "options move nothing");
+        assert!(is_idle(fx), "options move nothing");
     }
 
     fn drain(&mut self, fx: Effects) {
@@ -215,6 +223,15 @@ impl Bench {
             let held = &mut pipe.expect("what is released came from a pipe").held;
             let at = held.iter().position(|charge| *charge == bytes);
             held.remove(at.expect("what is released is the length of a message handed in"));
+        }
+        for id in fx.close {
+            assert_eq!(self.protocol, Protocol::Pair1, "no other pattern closes pipes");
+            let slot = id.slot() as u32;
+            let pipe = self.pipes.remove(&slot).filter(|pipe| pipe.id == id).expect("the pipe is there");
+            let mut fx = Effects::default();
+            self.pattern.handle_detach(&mut fx, self.now, id);
+            self.gone.push(pipe);
+            self.drain(fx);
         }
     }
 

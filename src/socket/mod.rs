@@ -19,7 +19,7 @@ use crate::protocol::{Mode, PatternOption, Protocol};
 pub use builder::Builder;
 pub use endpoint::Endpoint;
 pub use poll::{Interest, PollItem, poll};
-pub use typed::{Bus, Pair, Pub, Pull, Push, Rep, Req, Respondent, Sub, Surveyor};
+pub use typed::{Bus, Pair, Pair1, Pub, Pull, Push, Rep, Req, Respondent, Sub, Surveyor};
 
 /// A socket of any protocol and mode.
 ///

@@ -181,6 +181,28 @@ sends!(Pair);
 receives!(Pair);
 
 typed! {
+    /// One conversation with one peer: PAIR version 1, which nng and mangos speak and nanomsg does not.
+    ///
+    /// It behaves as [`Pair`] and does not understand it (R12). Each message carries a count of the hops it has made
+    /// (R127), so that devices cannot forward it for ever: one that made more than
+    /// [`max_ttl`](Options::max_ttl) is dropped silently (R128). A peer that sends something without a count loses its
+    /// connection (R129). A raw socket shows the count as a big-endian 32-bit header, and sends one more than the
+    /// header says.
+    ///
+    /// ```
+    /// let (left, right) = (spmsg::Pair1::new()?, spmsg::Pair1::new()?);
+    /// left.bind("inproc://pair1-doc")?;
+    /// right.connect("inproc://pair1-doc")?;
+    /// left.send("how are you?")?;
+    /// assert_eq!(right.recv()?.body(), b"how are you?");
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
+    Pair1, Protocol::Pair1
+}
+sends!(Pair1);
+receives!(Pair1);
+
+typed! {
     /// Publishes to every subscriber: PUB.
     ///
     /// Never blocks; a subscriber that does not keep up misses messages, others do not (R180, R181).

@@ -6,11 +6,12 @@
 mod event;
 mod fork;
 mod parker;
+mod sleep;
 mod socket;
 mod thread;
 
 pub(crate) use event::Event;
 pub(crate) use fork::{forget_parent, generation};
 pub(crate) use parker::{Park, Parker};
-pub(crate) use socket::{error_text, has_unread_input, interface_index, read_spare, unacknowledged_bytes};
+pub(crate) use socket::{error_text, has_unread_input, interface_index, read_body, unacknowledged_bytes};
 pub(crate) use thread::spawn_masked;

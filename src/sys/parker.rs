@@ -3,22 +3,20 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::event::{Event, Waited};
-use super::generation;
+use super::sleep::{Sleep, Slept};
 
-const AWAKE: u8 = 0;
-const NOTIFIED: u8 = 1;
-const ASLEEP: u8 = 2;
+const AWAKE: u32 = 0;
+const NOTIFIED: u32 = 1;
+const ASLEEP: u32 = 2;
 
 /// A sleeping place. A wake-up of somebody who is awake costs no system call, and is remembered.
 #[derive(Debug)]
 pub(crate) struct Parker {
-    state: AtomicU8,
-    event: Event,
-    generation: u64,
+    state: AtomicU32,
+    sleep: Sleep,
 }
 
 /// How a sleep ended. `Woken` may be spurious: the sleeper checks what it waited for.
@@ -34,21 +32,15 @@ thread_local! {
 }
 
 impl Parker {
-    /// The calling thread's parker, made at its first sleep. Fails when the process is out of descriptors.
+    /// The calling thread's parker, made at its first sleep. Where sleeping takes a descriptor it fails when the process
+    /// is out of them.
     pub(crate) fn current() -> io::Result<Arc<Parker>> {
-        let make = || {
-            Ok(Arc::new(Parker {
-                state: AtomicU8::new(AWAKE),
-                event: Event::new()?,
-                generation: generation(),
-            }))
-        };
+        let make = || Ok(Arc::new(Parker { state: AtomicU32::new(AWAKE), sleep: Sleep::new()? }));
         // A thread that is being torn down has no thread-local storage left: it gets a parker for this sleep alone.
         MINE.try_with(|mine| {
             let mut mine = mine.borrow_mut();
             match &*mine {
-                // After a fork the parent's thread sleeps on the very same descriptor.
-                Some(parker) if parker.generation == generation() => Ok(Arc::clone(parker)),
+                Some(parker) if !parker.sleep.is_inherited() => Ok(Arc::clone(parker)),
                 _ => Ok(Arc::clone(mine.insert(make()?))),
             }
         })
@@ -58,7 +50,7 @@ impl Parker {
     /// Ends the sleep of this parker's thread, or its next one.
     pub(crate) fn unpark(&self) {
         if self.state.swap(NOTIFIED, Ordering::SeqCst) == ASLEEP {
-            self.event.set();
+            self.sleep.wake(&self.state);
         }
     }
 
@@ -69,18 +61,16 @@ impl Parker {
             self.state.store(AWAKE, Ordering::SeqCst);
             return Park::Woken;
         }
-        let waited = self.event.wait(deadline.map(|at| at.saturating_duration_since(Instant::now())));
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let slept = self.sleep.wait(&self.state, ASLEEP, left);
         if self.state.swap(AWAKE, Ordering::SeqCst) == NOTIFIED {
-            // The waker writes after it changed the state: wait for that write, or it would end the next sleep.
-            if waited != Waited::Set {
-                while self.event.wait(None) != Waited::Set {}
-            }
-            self.event.clear();
+            self.sleep.settle(slept);
             return Park::Woken;
         }
-        match waited {
-            Waited::Interrupted => Park::Interrupted,
-            Waited::Set | Waited::TimedOut => Park::TimedOut,
+        match slept {
+            Slept::Interrupted => Park::Interrupted,
+            Slept::TimedOut => Park::TimedOut,
+            Slept::Woken => Park::Woken,
         }
     }
 }

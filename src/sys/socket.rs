@@ -5,15 +5,29 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Reads into the spare capacity of `buffer`, at most `max` bytes, without clearing it first.
-pub(crate) fn read_spare(socket: &socket2::Socket, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+use socket2::MaybeUninitSlice;
+
+/// Reads into the spare capacity of `buffer` without clearing it first, at most `missing` bytes, and what comes behind
+/// those into `tail`. Returns both lengths.
+pub(crate) fn read_body(
+    socket: &socket2::Socket,
+    buffer: &mut Vec<u8>,
+    missing: usize,
+    tail: &mut [u8],
+) -> io::Result<(usize, usize)> {
     let spare = buffer.spare_capacity_mut();
-    let len = spare.len().min(max);
-    let Some(space) = spare.get_mut(..len) else { return Ok(0) };
-    let got = socket.recv(space)?;
-    // SAFETY: recv initialised the first `got` bytes of the spare capacity, and `got` is at most its length.
-    unsafe { buffer.set_len(buffer.len() + got) };
-    Ok(got)
+    let len = spare.len().min(missing);
+    // What follows the body may be read along only if the body ends within the spare capacity.
+    let tail_len = if len == missing { tail.len() } else { 0 };
+    let Some(space) = spare.get_mut(..len) else { return Ok((0, 0)) };
+    // SAFETY: initialised bytes may be looked at as maybe-initialised ones; recv only ever writes initialised bytes.
+    let tail =
+        unsafe { std::slice::from_raw_parts_mut(tail.as_mut_ptr().cast::<MaybeUninit<u8>>(), tail_len) };
+    let (got, _) = socket.recv_vectored(&mut [MaybeUninitSlice::new(space), MaybeUninitSlice::new(tail)])?;
+    let in_body = got.min(len);
+    // SAFETY: recv filled the first `in_body` bytes of the spare capacity, and `in_body` is at most its length.
+    unsafe { buffer.set_len(buffer.len() + in_body) };
+    Ok((in_body, got - in_body))
 }
 
 /// Bytes that the peer's kernel has not acknowledged (tcp) or its program not read (Unix sockets).

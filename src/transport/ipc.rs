@@ -19,7 +19,8 @@ use crate::limits::LISTEN_BACKLOG;
 use crate::sys;
 
 pub(crate) struct IpcAcceptor {
-    socket: Socket,
+    /// Taken by close: an abstract name is free only when the descriptor is closed.
+    socket: Mutex<Option<Socket>>,
     name: IpcName,
     /// The file to unlink at close, taken by whoever closes.
     file: Mutex<Option<SocketFile>>,
@@ -62,7 +63,7 @@ pub(super) fn listen(name: &IpcName) -> io::Result<IpcAcceptor> {
         IpcName::Path(path) => SocketFile::find(path),
         IpcName::Abstract(_) => None,
     };
-    Ok(IpcAcceptor { socket, name: name.clone(), file: Mutex::new(file) })
+    Ok(IpcAcceptor { socket: Mutex::new(Some(socket)), name: name.clone(), file: Mutex::new(file) })
 }
 
 /// Unlinks the socket file at `path` if nobody listens there.
@@ -107,16 +108,20 @@ impl SocketFile {
 
 impl Acceptor for IpcAcceptor {
     fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest(false))
+        let socket = self.socket.lock();
+        let socket = socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, interest(false))
     }
 
     fn deregister(&self, registry: &Registry) {
-        // Fails only for a descriptor that is not registered, and then there is nothing to undo.
-        let _ = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
+        if let Some(socket) = &*self.socket.lock() {
+            // Fails only for a descriptor that is not registered, and then there is nothing to undo.
+            let _ = registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
+        }
     }
 
     fn accept(&self, options: &StreamOptions) -> io::Result<Box<dyn Stream>> {
-        let (socket, _) = self.socket.accept()?;
+        let (socket, _) = self.socket.lock().as_ref().ok_or(io::ErrorKind::NotConnected)?.accept()?;
         Ok(Box::new(SocketStream::accepted(socket, true, options)?))
     }
 
@@ -128,8 +133,10 @@ impl Acceptor for IpcAcceptor {
         if let Some(file) = self.file.lock().take() {
             file.unlink();
         }
-        // Also where a forked child holds the descriptor: nobody connects to it any more.
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        if let Some(socket) = self.socket.lock().take() {
+            // Also where a forked child holds the descriptor: nobody connects to it any more.
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 

@@ -39,8 +39,10 @@ pub(crate) trait Stream: Send + Sync {
     /// Reads what is there, at most `block.len()` bytes; `Ok(0)` is the end of the stream.
     fn read(&self, block: &mut [u8]) -> io::Result<usize>;
 
-    /// Reads into the spare capacity of `buffer`, at most `max` bytes; `Ok(0)` is the end of the stream.
-    fn read_spare(&self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize>;
+    /// Reads into the spare capacity of `buffer`, at most `missing` bytes, and what comes behind those into `tail`; the
+    /// two lengths. `tail` is used only if the spare capacity took all that was missing. Nothing at all is the end of
+    /// the stream.
+    fn read_body(&self, buffer: &mut Vec<u8>, missing: usize, tail: &mut [u8]) -> io::Result<(usize, usize)>;
 
     /// One gather write; never raises SIGPIPE.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;

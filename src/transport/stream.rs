@@ -110,8 +110,8 @@ impl Stream for SocketStream {
         io::Read::read(&mut &self.socket, block)
     }
 
-    fn read_spare(&self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
-        sys::read_spare(&self.socket, buffer, max)
+    fn read_body(&self, buffer: &mut Vec<u8>, missing: usize, tail: &mut [u8]) -> io::Result<(usize, usize)> {
+        sys::read_body(&self.socket, buffer, missing, tail)
     }
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

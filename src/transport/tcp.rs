@@ -27,9 +27,9 @@ pub(super) fn configure(socket: &Socket, options: &StreamOptions) {
 }
 
 pub(crate) struct TcpAcceptor {
-    socket: Socket,
+    /// Taken by close, so that the port is free at once.
+    socket: Mutex<Option<Socket>>,
     local: SocketAddr,
-    closed: Mutex<bool>,
 }
 
 /// Binds and listens.
@@ -57,7 +57,7 @@ fn listen_at(address: SocketAddr, options: &StreamOptions) -> io::Result<TcpAcce
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     let local = socket.local_addr()?.as_socket().unwrap_or(address);
-    Ok(TcpAcceptor { socket, local, closed: Mutex::new(false) })
+    Ok(TcpAcceptor { socket: Mutex::new(Some(socket)), local })
 }
 
 fn bind_addresses(address: &TcpBind, options: &StreamOptions) -> io::Result<Vec<SocketAddr>> {
@@ -92,16 +92,20 @@ fn socket_address(literal: &IpLiteral, port: u16) -> io::Result<SocketAddr> {
 
 impl Acceptor for TcpAcceptor {
     fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, interest(false))
+        let socket = self.socket.lock();
+        let socket = socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, interest(false))
     }
 
     fn deregister(&self, registry: &Registry) {
-        // Fails only for a descriptor that is not registered, and then there is nothing to undo.
-        let _ = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
+        if let Some(socket) = &*self.socket.lock() {
+            // Fails only for a descriptor that is not registered, and then there is nothing to undo.
+            let _ = registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
+        }
     }
 
     fn accept(&self, options: &StreamOptions) -> io::Result<Box<dyn Stream>> {
-        let (socket, _) = self.socket.accept()?;
+        let (socket, _) = self.socket.lock().as_ref().ok_or(io::ErrorKind::NotConnected)?.accept()?;
         Ok(Box::new(SocketStream::accepted(socket, false, options)?))
     }
 
@@ -110,9 +114,9 @@ impl Acceptor for TcpAcceptor {
     }
 
     fn close(&self) {
-        if !std::mem::replace(&mut *self.closed.lock(), true) {
+        if let Some(socket) = self.socket.lock().take() {
             // Also where a forked child holds the descriptor: nobody connects to it any more.
-            let _ = self.socket.shutdown(std::net::Shutdown::Both);
+            let _ = socket.shutdown(std::net::Shutdown::Both);
         }
     }
 }

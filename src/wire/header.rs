@@ -37,8 +37,9 @@ mod tests {
     use super::*;
 
     /// The complete list of legal headers.
-    const HEADERS: [(Protocol, [u8; 8]); 10] = [
+    const HEADERS: [(Protocol, [u8; 8]); 11] = [
         (Protocol::Pair, [0x00, 0x53, 0x50, 0x00, 0x00, 0x10, 0x00, 0x00]),
+        (Protocol::Pair1, [0x00, 0x53, 0x50, 0x00, 0x00, 0x11, 0x00, 0x00]),
         (Protocol::Pub, [0x00, 0x53, 0x50, 0x00, 0x00, 0x20, 0x00, 0x00]),
         (Protocol::Sub, [0x00, 0x53, 0x50, 0x00, 0x00, 0x21, 0x00, 0x00]),
         (Protocol::Req, [0x00, 0x53, 0x50, 0x00, 0x00, 0x30, 0x00, 0x00]),
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn r12_valid_peers_are_these_pairs_and_no_other() {
-        let pairs = [(16, 16), (32, 33), (48, 49), (80, 81), (98, 99), (112, 112)];
+        let pairs = [(16, 16), (17, 17), (32, 33), (48, 49), (80, 81), (98, 99), (112, 112)];
         for (ours, _) in HEADERS {
             for (theirs, header) in HEADERS {
                 let (ours_number, number) = (ours.number(), theirs.number());
@@ -129,14 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn r12_pair_version_1_and_star_are_refused_by_all() {
+    fn r12_the_versions_of_pair_refuse_each_other() {
+        let version_0_at_1 = check(sp_header(Protocol::Pair), Protocol::Pair1);
+        assert_eq!(version_0_at_1, Err(WireError::Incompatible { got: 16, expected: 17 }));
+        let version_1_at_0 = check(sp_header(Protocol::Pair1), Protocol::Pair);
+        assert_eq!(version_1_at_0, Err(WireError::Incompatible { got: 17, expected: 16 }));
+    }
+
+    #[test]
+    fn r12_star_is_refused_by_all() {
         for ours in Protocol::ALL {
-            for number in [17_u16, 1600] {
-                let [high, low] = number.to_be_bytes();
-                let expected = ours.peer().number();
-                let refused = Err(WireError::Incompatible { got: number, expected });
-                assert_eq!(check([0, b'S', b'P', 0, high, low, 0, 0], ours), refused);
-            }
+            let [high, low] = 1600_u16.to_be_bytes();
+            let refused = Err(WireError::Incompatible { got: 1600, expected: ours.peer().number() });
+            assert_eq!(check([0, b'S', b'P', 0, high, low, 0, 0], ours), refused);
         }
     }
 }

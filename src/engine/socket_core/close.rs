@@ -62,6 +62,18 @@ impl Core {
             self.wait_until_empty(Instant::now() + CLOSE_MARGIN, callers_too);
         }
         self.state.lock().drop_descriptors();
+        self.finished.store(true, Ordering::SeqCst);
+        self.return_lease();
+    }
+
+    /// A bind or connect that found the socket closed: its lease may have come too late for close to see.
+    pub(super) fn return_late_lease(&self) {
+        if self.finished.load(Ordering::SeqCst) {
+            self.return_lease();
+        }
+    }
+
+    fn return_lease(&self) {
         if self.engine.get().is_some_and(|lease| lease.default)
             && !self.lease_returned.swap(true, Ordering::AcqRel)
         {

@@ -121,6 +121,7 @@ impl Core {
             | End::Io(_)
             | End::Wire(_)
             | End::Silent
+            | End::Pattern
             | End::Refused
             | End::Overloaded => {
                 self.state.lock().stats.broken_connections += 1;

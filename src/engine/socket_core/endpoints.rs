@@ -63,8 +63,18 @@ impl Core {
         if !inproc::bind(self, info, &name, &mut jobs) {
             return Err(Error::os("bind to", text, std::io::ErrorKind::AddrInUse.into()));
         }
+        self.keep_name(info, &name)?;
         jobs::run(jobs);
         Ok(text)
+    }
+
+    /// A socket that was closed just before its name was entered did not take it out again.
+    fn keep_name(self: &Arc<Self>, info: EndpointInfo, name: &Arc<inproc::Name>) -> Result<(), Error> {
+        let open = self.open_state(|_| ());
+        if open.is_err() {
+            inproc::forget(self, info, name);
+        }
+        open
     }
 
     /// Connects in the background, for ever (R230). Network failures are not reported (R93).
@@ -86,6 +96,7 @@ impl Core {
         self.open_state(|state| state.stats.in_progress_connections += 1)?;
         let mut jobs = Jobs::new();
         inproc::connect(self, info, &name, &mut jobs);
+        self.keep_name(info, &name)?;
         jobs::run(jobs);
         Ok(())
     }
@@ -137,6 +148,7 @@ impl Core {
             }
             state.stats.bind_errors += 1;
         });
+        self.return_late_lease();
     }
 
     /// Ends one endpoint and its connections; what they accepted is delivered within the linger time, without the
@@ -181,10 +193,7 @@ impl Core {
 
     /// An inproc peer went: a connector waits for the next one.
     pub(crate) fn inproc_unpaired(&self, endpoint: EndpointInfo) {
-        let mut state = self.state.lock();
-        if matches!(state.endpoints.get(&endpoint.id).map(|e| &e.kind), Some(Kind::InprocConnector(_))) {
-            state.stats.in_progress_connections += 1;
-        }
+        self.state.lock().inproc_unpaired(endpoint.id);
     }
 }
 
@@ -202,6 +211,26 @@ impl State {
         self.orphans.add(id, waiting, overhead);
         self.pattern.handle_detach(&mut self.fx, now, id);
         Some(link)
+    }
+
+    /// The peer broke the rules of the pattern: its pipe is gone at once, its connection soon.
+    pub(super) fn cut_off(&mut self, id: PipeId, now: Instant, jobs: &mut Jobs) {
+        match self.forget_pipe(id, now) {
+            None => return,
+            Some(Link::Stream(connection)) => jobs.push(Job::Break(connection)),
+            Some(Link::Inproc(end)) => {
+                self.stats.broken_connections += 1;
+                self.inproc_unpaired(end.endpoint());
+                end.leave(jobs);
+            }
+        }
+        self.retry_inproc(jobs);
+    }
+
+    fn inproc_unpaired(&mut self, endpoint: u32) {
+        if matches!(self.endpoints.get(&endpoint).map(|e| &e.kind), Some(Kind::InprocConnector(_))) {
+            self.stats.in_progress_connections += 1;
+        }
     }
 
     fn connections_of(&self, endpoint: u32) -> Vec<Arc<Connection>> {

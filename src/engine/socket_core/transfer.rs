@@ -101,11 +101,17 @@ impl Core {
         mut next: impl FnMut() -> Option<Message>,
     ) {
         let mut state = self.state.lock();
-        if state.closed || state.pipes.get(pipe).is_none() {
+        if state.closed {
             return;
         }
         while let Some(message) = next() {
             let state = &mut *state;
+            if state.pipes.get(pipe).is_none() {
+                // The pipe was let go of while this was on its way, or by what came just before: nobody will take
+                // it, so it must not count as left behind.
+                state.orphans.release(pipe, message.payload_len());
+                continue;
+            }
             state.pattern.handle_message(&mut state.fx, now, pipe, message);
             state.carry_out(now, jobs);
         }
@@ -139,13 +145,25 @@ impl Core {
 
     /// The pipe is gone. False when it was let go from this side before.
     pub(crate) fn detach(&self, pipe: PipeId, now: Instant, jobs: &mut Jobs) -> bool {
+        self.let_go_of(pipe, now, jobs, true)
+    }
+
+    /// Takes back a pipe whose other end was refused. Whoever was refused before fits no better now: trying them
+    /// again would bring the same refusal, for ever.
+    pub(crate) fn retract(&self, pipe: PipeId, now: Instant, jobs: &mut Jobs) {
+        self.let_go_of(pipe, now, jobs, false);
+    }
+
+    fn let_go_of(&self, pipe: PipeId, now: Instant, jobs: &mut Jobs, retry: bool) -> bool {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.closed || state.forget_pipe(pipe, now).is_none() {
             return false;
         }
         self.settle(state, now, jobs);
-        state.retry_inproc(jobs);
+        if retry {
+            state.retry_inproc(jobs);
+        }
         true
     }
 
