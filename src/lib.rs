@@ -58,6 +58,6 @@ pub use message::Message;
 pub use options::Options;
 pub use protocol::{Mode, Protocol};
 pub use socket::{
-    Builder, Bus, Endpoint, Interest, Pair, Pair1, PollItem, Pub, Pull, Push, Rep, Req, Respondent, Socket, Sub,
-    Surveyor, compat, poll,
+    Builder, Bus, Endpoint, Interest, Pair, Pair1, PollItem, Pub, Pull, Push, Rep, Req, Respondent, Socket,
+    Sub, Surveyor, compat, poll,
 };

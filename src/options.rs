@@ -179,7 +179,8 @@ impl Options {
         Ok(self)
     }
 
-    /// Most header words of a request or survey that is accepted; default 8 (R166, R169). Live.
+    /// Most header words of a request or survey, or hops of a PAIRv1 message, that are accepted; default 8 (R128, R166,
+    /// R169). Live.
     pub fn max_ttl(&self) -> u8 {
         self.max_ttl
     }

@@ -27,7 +27,8 @@ fn the_c_program_is_the_example() {
 #[test]
 fn what_the_readme_links_to_exists() {
     let readme = read("README.md");
-    let links: Vec<_> = readme.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link).collect();
+    let links: Vec<_> =
+        readme.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link).collect();
     assert!(links.len() >= 3);
     for link in links.iter().filter(|link| !link.contains("://")) {
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "{link}");

@@ -37,8 +37,8 @@ const HEADERS: [&str; 11] = [
     "bus.h",
 ];
 
-/// The whole exported interface: 23 documented functions and `nn_init`.
-const EXPORTED: [&str; 24] = [
+/// The whole exported interface: 23 documented functions, `nn_init`, and our own extension.
+const EXPORTED: [&str; 25] = [
     "nn_allocmsg",
     "nn_bind",
     "nn_close",
@@ -63,6 +63,7 @@ const EXPORTED: [&str; 24] = [
     "nn_symbol",
     "nn_symbol_info",
     "nn_term",
+    "spmsg_io_threads",
 ];
 
 macro_rules! programs {

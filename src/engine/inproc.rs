@@ -63,6 +63,20 @@ pub(crate) struct End {
 }
 
 impl End {
+    /// An end that belongs to no socket's table, for tests of the table itself.
+    #[cfg(test)]
+    pub(crate) fn loose() -> End {
+        use crate::options::Options;
+        use crate::protocol::{Mode, Priorities, Protocol};
+        let side = || {
+            let core = Core::new(Protocol::Pair, Mode::Cooked, Options::default(), None);
+            let endpoint = EndpointInfo { id: 1, priorities: Priorities { send: 8, recv: 8 } };
+            let lane = Mutex::new(Lane { queue: VecDeque::new(), credit: Credit::new(1) });
+            Side { core, endpoint, name: b"loose"[..].into(), pipe: OnceLock::new(), lane }
+        };
+        End { channel: Arc::new(Channel { sides: [side(), side()] }), side: 0 }
+    }
+
     fn here(&self) -> &Side {
         &self.channel.sides[self.side]
     }

@@ -195,8 +195,7 @@ mod tests {
             let mut last = sender;
             let mut stages = Vec::new();
             for hops in 1..=8_u32 {
-                let (front, back, probe) =
-                    (net.raw(Protocol::Pair1), net.raw(Protocol::Pair1), net.probe());
+                let (front, back, probe) = (net.raw(Protocol::Pair1), net.raw(Protocol::Pair1), net.probe());
                 net.connect(last, front);
                 stages.push((front, back));
                 let look = net.connect(back, probe);

@@ -1,5 +1,5 @@
-//! What a nanomsg-compatible interface needs beyond the Rust one: nanomsg's address dialect, waits that a signal
-//! handler ends, readiness descriptors, and closing many sockets under one deadline.
+//! What a nanomsg-compatible interface needs beyond the Rust one: nanomsg's address dialect, waits that a
+//! signal handler ends, readiness descriptors, and closing many sockets under one deadline.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -23,10 +23,11 @@ use crate::message::Message;
 pub enum Wait {
     /// Not at all ([`Error::WouldBlock`]).
     No,
-    /// As the socket's timeout option says; a signal handler ends it as below. Costs nothing unless there is waiting.
+    /// As the socket's timeout option says; a signal handler ends it as below. Costs nothing unless there
+    /// is waiting.
     AsSet,
-    /// At most so long ([`Error::TimedOut`]), `None` for ever; a signal handler that runs in the waiting thread ends it
-    /// ([`Error::Interrupted`]).
+    /// At most so long ([`Error::TimedOut`]), `None` for ever; a signal handler that runs in the waiting
+    /// thread ends it ([`Error::Interrupted`]).
     For(Option<Duration>),
 }
 
@@ -119,11 +120,13 @@ pub fn recv(socket: &Socket, wait: Wait) -> Result<Message, Error> {
     socket.core().recv(wait.into())
 }
 
-/// The descriptor that is readable exactly while a receive (`recv`) or a send could proceed; made at the first call,
-/// the same for the life of the socket, closed with it. Only to be polled, never read or closed.
+/// The descriptor that is readable exactly while a receive (`recv`) or a send could proceed; made at the
+/// first call, the same for the life of the socket, closed with it. Only to be polled, never read or
+/// closed.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a direction the pattern lacks, [`Error::Os`] without descriptors, [`Error::Closed`].
+/// [`Error::Unsupported`] for a direction the pattern lacks, [`Error::Os`] without descriptors,
+/// [`Error::Closed`].
 ///
 /// ```
 /// use spmsg::compat;
@@ -144,8 +147,9 @@ pub fn close_all<'a>(sockets: impl IntoIterator<Item = &'a Socket>) {
     }
 }
 
-/// The same for the end of the process, which other threads may spend inside calls: what was accepted leaves, but
-/// nobody waits for those threads. The exit may even have begun in a signal handler that interrupted such a call.
+/// The same for the end of the process, which other threads may spend inside calls: what was accepted
+/// leaves, but nobody waits for those threads. The exit may even have begun in a signal handler that
+/// interrupted such a call.
 pub fn close_all_at_exit<'a>(sockets: impl IntoIterator<Item = &'a Socket>) {
     for (socket, deadline) in begin_all(sockets) {
         socket.core().finish_close_at_exit(deadline);
@@ -157,8 +161,8 @@ fn begin_all<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<(&'a Sock
     sockets.into_iter().filter_map(begin).collect()
 }
 
-/// How many forks lie between the process that loaded the library and this one: what was made under another number
-/// belongs to an ancestor.
+/// How many forks lie between the process that loaded the library and this one: what was made under another
+/// number belongs to an ancestor.
 ///
 /// ```
 /// assert_eq!(spmsg::compat::fork_generation(), spmsg::compat::fork_generation());
@@ -188,7 +192,8 @@ pub fn os_error_text(code: i32) -> String {
     crate::sys::error_text(&io::Error::from_raw_os_error(code))
 }
 
-/// What an [`Error`] means to a caller that knows only numbers: one variant for each errno of nanomsg's interface.
+/// What an [`Error`] means to a caller that knows only numbers: one variant for each errno of nanomsg's
+/// interface.
 #[derive(Debug)]
 pub enum Cause<'a> {
     /// EBADF.

@@ -6,10 +6,11 @@ use std::os::fd::{AsRawFd, RawFd};
 #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
 use super::sleep::Slept;
 
-/// A level that other threads, and programs with their own event loop, can wait for. Close-on-exec, non-blocking.
+/// A level that other threads, and programs with their own event loop, can wait for. Close-on-exec,
+/// non-blocking.
 ///
-/// Plain numbers and no `OwnedFd`: programs know the descriptor, and one that closes it by mistake must not end in the
-/// abort that std keeps for that.
+/// Plain numbers and no `OwnedFd`: programs know the descriptor, and one that closes it by mistake must not
+/// end in the abort that std keeps for that.
 #[derive(Debug)]
 pub(crate) struct Event {
     read: RawFd,
@@ -55,11 +56,12 @@ impl Event {
         return self.write;
     }
 
-    /// Makes the descriptor readable. Errors are impossible but for a descriptor that the program closed behind our
-    /// back; then nobody can wait for it any more and there is nothing to tell anybody.
+    /// Makes the descriptor readable. Errors are impossible but for a descriptor that the program closed
+    /// behind our back; then nobody can wait for it any more and there is nothing to tell anybody.
     pub(crate) fn set(&self) {
         let one = 1u64.to_ne_bytes();
-        // SAFETY: the buffer is 8 readable bytes for the length given; the descriptor is ours and non-blocking.
+        // SAFETY: the buffer is 8 readable bytes for the length given; the descriptor is ours and
+        // non-blocking.
         let _ = unsafe { libc::write(self.writer(), one.as_ptr().cast(), one.len()) };
     }
 
@@ -76,8 +78,8 @@ impl Event {
         }
     }
 
-    /// Sleeps until the event is set, `timeout` has passed (`None`: for ever) or a signal handler ran: poll(2) says so
-    /// even for handlers installed with SA_RESTART.
+    /// Sleeps until the event is set, `timeout` has passed (`None`: for ever) or a signal handler ran:
+    /// poll(2) says so even for handlers installed with SA_RESTART.
     #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
     pub(crate) fn wait(&self, timeout: Option<std::time::Duration>) -> Slept {
         let ms = timeout.map_or(-1, |t| i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));

@@ -32,11 +32,12 @@ thread_local! {
 }
 
 impl Parker {
-    /// The calling thread's parker, made at its first sleep. Where sleeping takes a descriptor it fails when the process
-    /// is out of them.
+    /// The calling thread's parker, made at its first sleep. Where sleeping takes a descriptor it fails
+    /// when the process is out of them.
     pub(crate) fn current() -> io::Result<Arc<Parker>> {
         let make = || Ok(Arc::new(Parker { state: AtomicU32::new(AWAKE), sleep: Sleep::new()? }));
-        // A thread that is being torn down has no thread-local storage left: it gets a parker for this sleep alone.
+        // A thread that is being torn down has no thread-local storage left: it gets a parker for this
+        // sleep alone.
         MINE.try_with(|mine| {
             let mut mine = mine.borrow_mut();
             match &*mine {
@@ -54,8 +55,8 @@ impl Parker {
         }
     }
 
-    /// Sleeps until woken, until `deadline` (`None`: for ever), or until a signal handler ran. Only the parker's
-    /// own thread may call this.
+    /// Sleeps until woken, until `deadline` (`None`: for ever), or until a signal handler ran. Only the
+    /// parker's own thread may call this.
     pub(crate) fn park(&self, deadline: Option<Instant>) -> Park {
         if self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_err() {
             self.state.store(AWAKE, Ordering::SeqCst);

@@ -1,13 +1,14 @@
-//! [`Sleep`]: a thread sleeps while a word has a value, until another thread wakes it, a time has passed, or a signal
-//! handler ran. A futex on Linux, which takes no descriptor; an [`Event`](super::Event) elsewhere.
+//! [`Sleep`]: a thread sleeps while a word has a value, until another thread wakes it, a time has passed,
+//! or a signal handler ran. A futex on Linux, which takes no descriptor; an [`Event`](super::Event)
+//! elsewhere.
 
 /// How a sleep ended. `Woken` may be spurious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slept {
     Woken,
     TimedOut,
-    /// A signal handler ran in this thread, also one installed with SA_RESTART: programs written for nanomsg handle
-    /// Ctrl-C that way.
+    /// A signal handler ran in this thread, also one installed with SA_RESTART: programs written for
+    /// nanomsg handle Ctrl-C that way.
     Interrupted,
 }
 
@@ -25,8 +26,8 @@ mod futex {
 
     use super::Slept;
 
-    /// What "for ever" is to the kernel. A futex wait without a time is begun again after a handler with SA_RESTART, one
-    /// with a time is not.
+    /// What "for ever" is to the kernel. A futex wait without a time is begun again after a handler with
+    /// SA_RESTART, one with a time is not.
     const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
     #[derive(Debug)]
@@ -77,7 +78,8 @@ mod futex {
             unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 1) };
         }
 
-        /// Called by the sleeper that found itself notified. A wake-up that is still on its way disturbs nobody.
+        /// Called by the sleeper that found itself notified. A wake-up that is still on its way disturbs
+        /// nobody.
         pub(crate) fn settle(&self, _slept: Slept) {}
     }
 }
@@ -117,8 +119,8 @@ mod event {
             self.event.set();
         }
 
-        /// Called by the sleeper that found itself notified. The waker writes after it changed the word: without waiting
-        /// for that write it would end the next sleep.
+        /// Called by the sleeper that found itself notified. The waker writes after it changed the word:
+        /// without waiting for that write it would end the next sleep.
         pub(crate) fn settle(&self, slept: Slept) {
             if slept != Slept::Woken {
                 while self.event.wait(None) != Slept::Woken {}

@@ -145,7 +145,8 @@ static void r242_everything_arrives_after_nn_term (void)
     everything_arrives_from ("sender_that_terminates");
 }
 
-/* The receiver starts reading only after the sender's close has begun to wait. */
+/* The receiver starts reading only after the sender's close has begun to wait. Its buffer is far too small for
+ * all of it, yet not tiny: TCP sends a segment every 200 ms into a window that never takes a whole one. */
 static void r241_a_longer_linger_waits_for_a_slow_receiver (void)
 {
     int t;
@@ -154,7 +155,7 @@ static void r241_a_longer_linger_waits_for_a_slow_receiver (void)
         int pull = cooked (NN_PULL);
         pid_t pid;
         set_int (pull, NN_SOL_SOCKET, NN_RCVMAXSIZE, -1);
-        set_int (pull, NN_SOL_SOCKET, NN_RCVBUF, 1000);
+        set_int (pull, NN_SOL_SOCKET, NN_RCVBUF, 20000);
         new_address (NETWORKS[t], address);
         MUST (nn_bind (pull, address));
         pid = spawn ("sender_with_a_long_linger", address);
@@ -318,6 +319,105 @@ static void exit_while_blocked_helper (void)
     call_await_blocked (&c);
 }
 
+/* A thread that nobody joins and that takes every error for the end of the world. */
+static int call_insist (struct call *c)
+{
+    for (;;) {
+        char byte;
+        if (c->s2) {
+            struct nn_pollfd p;
+            p.fd = c->s;
+            p.events = NN_POLLIN;
+            if (nn_poll (&p, 1, 20) < 0)
+                _exit (44);
+            if (nn_recv (c->s, &byte, 1, NN_DONTWAIT) < 0 && nn_errno () != EAGAIN)
+                _exit (45);
+        } else if (nn_recv (c->s, &byte, 1, 0) < 0 && nn_errno () != ETIMEDOUT) {
+            _exit (46);
+        }
+    }
+    return 0;
+}
+
+static void linger_a_little (void)
+{
+    pause_ms (300);
+}
+
+static void exit_beside_threads_helper (void)
+{
+    static struct call c[3];
+    int a;
+    int b;
+    int i;
+    /* Runs behind the library's own handler, so that the threads have time to notice something. */
+    atexit (linger_a_little);
+    for (i = 0; i < COUNT (c); ++i) {
+        open_linked (NN_PAIR, NN_PAIR, "tcp", &a, &b);
+        set_timeouts (b, i == 1 ? 20 : -1);
+        call_start (&c[i], call_insist, b, i == 2);
+        SEND (a, "ABC");
+    }
+    call_await_blocked (&c[0]);
+    exit (7);
+}
+
+static void threads_that_run_to_the_end_are_not_disturbed_by_the_exit (void)
+{
+    EQ (wait_child (spawn ("exit_beside_threads_helper", "")), 7);
+}
+
+static struct call joined_at_exit;
+static int socket_of_the_joined;
+
+static void close_and_join (void)
+{
+    MUST (nn_close (socket_of_the_joined));
+    call_join (&joined_at_exit);
+    EQ (joined_at_exit.error, EBADF);
+}
+
+static void join_at_exit_helper (void)
+{
+    int a;
+    atexit (close_and_join);
+    open_linked (NN_PAIR, NN_PAIR, "tcp", &a, &socket_of_the_joined);
+    call_start (&joined_at_exit, call_recv_for_ever, socket_of_the_joined, 0);
+    call_await_blocked (&joined_at_exit);
+    exit (8);
+}
+
+static void a_program_may_close_and_join_at_exit (void)
+{
+    EQ (wait_child (spawn ("join_at_exit_helper", "")), 8);
+}
+
+static void leave (int number)
+{
+    (void) number;
+    exit (9);
+}
+
+static void exit_in_a_handler_helper (void)
+{
+    char byte;
+    int a;
+    int b;
+    open_linked (NN_PAIR, NN_PAIR, "tcp", &a, &b);
+    set_timeouts (b, -1);
+    CHECK (signal (SIGALRM, leave) != SIG_ERR);
+    alarm (1);
+    nn_recv (b, &byte, 1, 0);
+    _exit (1);
+}
+
+static void exit_in_a_signal_handler_amid_a_receive_is_prompt (void)
+{
+    long long start = now_ms ();
+    EQ (wait_child (spawn ("exit_in_a_handler_helper", "")), 9);
+    CHECK (now_ms () - start < 4000);
+}
+
 static void a_process_that_closes_nothing_exits_cleanly (void)
 {
     long long start = now_ms ();
@@ -340,6 +440,9 @@ static const struct check_case CASES[] = {
     CASE (an_idle_close_is_prompt),
     CASE (a_large_message_survives_an_immediate_close),
     CASE (a_process_that_closes_nothing_exits_cleanly),
+    CASE (threads_that_run_to_the_end_are_not_disturbed_by_the_exit),
+    CASE (a_program_may_close_and_join_at_exit),
+    CASE (exit_in_a_signal_handler_amid_a_receive_is_prompt),
     HELPER (sender_that_returns_from_main),
     HELPER (sender_that_calls_exit),
     HELPER (sender_that_exits_in_another_thread),
@@ -349,6 +452,9 @@ static const struct check_case CASES[] = {
     HELPER (sender_with_a_long_linger),
     HELPER (exit_without_close_helper),
     HELPER (exit_while_blocked_helper),
+    HELPER (exit_beside_threads_helper),
+    HELPER (join_at_exit_helper),
+    HELPER (exit_in_a_handler_helper),
 };
 
 CHECK_MAIN (CASES)

@@ -1,6 +1,8 @@
 /* One socket in many threads; closing under everybody's feet. */
 #include "check.h"
 
+#include <dirent.h>
+
 #define SENDERS 4
 #define RECEIVERS 4
 #define EACH 3000
@@ -263,6 +265,48 @@ static void options_may_change_while_others_send_and_receive (void)
     MUST (nn_close (b));
 }
 
+/* Threads of this process whose names begin like those of the library's I/O threads. */
+static int io_threads (void)
+{
+    int n = 0;
+    struct dirent *e;
+    DIR *d = opendir ("/proc/self/task");
+    CHECK (d != NULL);
+    while ((e = readdir (d)) != NULL) {
+        char path[300];
+        char name[32] = "";
+        FILE *f;
+        snprintf (path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
+        f = fopen (path, "r");
+        if (f == NULL)
+            continue;
+        n += fgets (name, sizeof name, f) != NULL && strncmp (name, "spmsg-io-", 9) == 0;
+        fclose (f);
+    }
+    closedir (d);
+    return n;
+}
+
+static void the_number_of_io_threads_can_be_set (void)
+{
+    int a;
+    int b;
+    FAILS (spmsg_io_threads (0), EINVAL);
+    FAILS (spmsg_io_threads (-1), EINVAL);
+    FAILS (spmsg_io_threads (65), EINVAL);
+    EQ (spmsg_io_threads (2), 0);
+    EQ (io_threads (), 0);
+    open_linked (NN_PAIR, NN_PAIR, "tcp", &a, &b);
+    AWAIT (io_threads () == 2);
+    EQ (spmsg_io_threads (3), 0);
+    AWAIT (io_threads () == 3);
+    SEND (a, "ABC");
+    RECV (b, "ABC");
+    MUST (nn_close (a));
+    MUST (nn_close (b));
+    AWAIT (io_threads () == 0);
+}
+
 static const struct check_case CASES[] = {
     CASE (messages_are_neither_lost_nor_doubled_nor_mixed),
     CASE (receiving_and_sending_threads_share_a_socket),
@@ -271,6 +315,7 @@ static const struct check_case CASES[] = {
     CASE (a_number_is_not_reused_before_all_callers_have_left),
     CASE (threads_with_sockets_of_their_own_do_not_meet),
     CASE (options_may_change_while_others_send_and_receive),
+    ALONE (the_number_of_io_threads_can_be_set),
 };
 
 CHECK_MAIN (CASES)

@@ -253,3 +253,48 @@ impl State {
         self.stats.in_progress_connections = self.stats.in_progress_connections.min(waiting);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Patience;
+    use super::*;
+    use crate::limits::ORPHANED_MAX_BYTES;
+    use crate::message::Message;
+    use crate::options::Options;
+    use crate::protocol::{Mode, Protocol};
+
+    fn link_of(core: &Core) -> Link {
+        core.state.lock().pipes.iter().next().expect("a pipe").link.clone()
+    }
+
+    /// No socket of ours sends such messages over inproc, so they go into the lane behind the pattern's back.
+    fn push(core: &Core, messages: &[Message]) {
+        let (link, mut jobs) = (link_of(core), Jobs::new());
+        for message in messages {
+            link.push(message.clone(), Instant::now(), &mut jobs);
+        }
+        jobs::run(jobs);
+    }
+
+    #[test]
+    fn r129_an_inproc_pipe_that_is_cut_off_is_counted_and_paired_again() {
+        let cores = [(); 2].map(|()| Core::new(Protocol::Pair1, Mode::Cooked, Options::default(), None));
+        let [bound, connector] = &cores;
+        bound.bind(&BindAddress::Inproc(b"cut-off"[..].into())).unwrap();
+        connector.connect(ConnectAddress::Inproc(b"cut-off"[..].into())).unwrap();
+        let more_than_may_be_left = Message::from(vec![0; ORPHANED_MAX_BYTES + 1]);
+        for (from, to) in [(bound, connector), (connector, bound)] {
+            push(from, &[Message::from("?"), more_than_may_be_left.clone()]);
+            assert_eq!(to.statistics().unwrap().broken_connections, 1);
+            assert!(!to.state.lock().orphans.is_full(), "what is thrown away is not left behind");
+            push(from, &[Message::from(b"\0\0\0\x01again")]);
+            assert_eq!(to.recv(Patience::Never).unwrap().body(), b"again");
+        }
+        let made = |core: &Core| {
+            let stats = core.statistics().unwrap();
+            (stats.accepted_connections, stats.established_connections, stats.in_progress_connections)
+        };
+        assert_eq!((made(bound), made(connector)), ((3, 0, 0), (0, 3, 0)));
+        cores.iter().for_each(|core| drop(core.begin_close()));
+    }
+}

@@ -108,3 +108,39 @@ impl Pipes {
         self.slots.iter().flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::inproc::End;
+
+    fn link() -> Link {
+        Link::Inproc(End::loose())
+    }
+
+    #[test]
+    fn r165_keys_are_31_bits_wide_start_at_random_and_are_not_reused_soon() {
+        let mut pipes = Pipes::new(PipeId::KEY_MASK - 1);
+        let first = pipes.add(1, link());
+        let second = pipes.add(1, link());
+        assert_eq!(
+            (first.key(), second.key()),
+            (PipeId::KEY_MASK, 0),
+            "the start is the caller's, the wrap is at 31 bits"
+        );
+        pipes.remove(first);
+        let third = pipes.add(1, link());
+        assert_eq!(third.slot(), first.slot(), "slots are reused");
+        assert_ne!(third.key(), first.key(), "keys are not");
+        assert!(pipes.get(first).is_none(), "an old id never finds the new pipe");
+    }
+
+    #[test]
+    fn r165_keys_of_living_pipes_are_avoided_after_a_wrap() {
+        let mut pipes = Pipes::new(10);
+        let living = pipes.add(1, link());
+        pipes.given = u64::from(PipeId::KEY_MASK) + 1;
+        pipes.next_key = living.key() - 1;
+        assert_eq!(pipes.add(1, link()).key(), living.key() + 1);
+    }
+}

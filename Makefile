@@ -1,0 +1,49 @@
+# What can be done here; `make` alone lists it.
+#
+# Variables: PREFIX, LIBDIR, DESTDIR (install, uninstall), CARGO, CC, CFLAGS, CARGO_TARGET_DIR.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+DESTDIR ?=
+
+# Where cargo puts what it builds; asked only by the targets that need it.
+METADATA = $(CARGO) metadata --format-version 1 --no-deps
+TARGET_DIR = $(shell $(METADATA) | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+
+.PHONY: help build demo test mutants install uninstall clean
+
+help:
+	@echo "make build      the Rust library, and libspmsg.so and libspmsg.a, in release"
+	@echo "make demo       builds everything and runs a small cluster on real processes and sockets"
+	@echo "make test       installs what it needs and runs every check and test"
+	@echo "make mutants    looks for changes of the patterns and the wire that no unit test notices (hours)"
+	@echo "make bench      compares with libnanomsg, in one interleaved run"
+	@echo "make install    for C programs: PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR)"
+	@echo "make uninstall  removes what make install put there"
+	@echo "make clean      removes what was built"
+
+build:
+	$(CARGO) build --release -p spmsg -p spmsg-ffi
+
+demo:
+	$(CARGO) build --release -p spmsg-ffi
+	$(CARGO) build --release -p spmsg --examples
+	CC="$(CC)" CFLAGS="$(CFLAGS)" sh scripts/c-examples.sh "$(TARGET_DIR)/release"
+	"$(TARGET_DIR)/release/examples/demo"
+
+bench:
+	$(CARGO) build --release -p spmsg-ffi
+	$(CARGO) bench -p spmsg --bench compare
+
+test:
+	CARGO="$(CARGO)" sh scripts/test.sh
+
+mutants:
+	CARGO="$(CARGO)" nice sh scripts/mutants.sh
+
+install uninstall:
+	CARGO="$(CARGO)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" DESTDIR="$(DESTDIR)" sh packaging/install.sh $@
+
+clean:
+	$(CARGO) clean
