@@ -121,6 +121,11 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 pub const KEEPALIVE_PROBES: u32 = 4;
 /// Name look-ups at a time, each on a thread of its own: the system's resolver may hang for half a minute.
 pub const RESOLVER_THREADS_MAX: usize = 8;
+/// How often the I/O thread looks whether threads that turn the reactor themselves still do. What arrives while they
+/// are away waits that long at most.
+pub const GUEST_TICK: Duration = Duration::from_millis(1);
+/// Looks that find the same guest inside before the I/O thread sleeps until that one leaves.
+pub const GUEST_TICKS_PATIENCE: u32 = 2;
 /// A sender writes itself once this much waits, without handing over to the I/O thread.
 pub const INLINE_WRITE_BYTES: usize = 64 * 1024;
 /// A wire not written to for this long counts as idle: the next send is written at once.

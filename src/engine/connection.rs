@@ -506,6 +506,14 @@ impl Connection {
         self.readable(turn);
     }
 
+    /// At the end of the process, when nobody turns the reactor any more: writes what waits, and tells whether all of it
+    /// has arrived.
+    pub(crate) fn deliver_without_reactor(&self) -> bool {
+        // What jobs this brings concerns senders, and there are none.
+        self.flush_into(&mut Jobs::new());
+        self.outbound.pending() == 0 && self.stream.has_arrived()
+    }
+
     /// The operating system has had its time to connect.
     pub(crate) fn give_up_connecting(self: Arc<Self>, turn: &mut Turn<'_>) {
         if self.reading.lock().phase == Phase::Connecting {

@@ -14,6 +14,7 @@ mod process;
 mod reactor;
 mod socket_core;
 mod timers;
+mod turns;
 mod waiters;
 
 use std::io;
@@ -34,7 +35,7 @@ pub(crate) use outbound::Room;
 pub(crate) use process::process;
 pub(crate) use reactor::Reactor;
 pub use socket_core::Statistics;
-pub(crate) use socket_core::{Core, Link, Patience};
+pub(crate) use socket_core::{Bed, Core, Link, Patience};
 
 /// Environment variable with the number of I/O threads of the default engine, 1 to 64.
 ///
@@ -160,6 +161,15 @@ impl Engine {
     /// How often the engine's threads have looked for events: an idle engine does not.
     pub fn turns(&self) -> usize {
         self.inner.workers.lock().iter().map(|worker| worker.reactor.turns()).sum()
+    }
+
+    /// The reactor that all connections share, if they do.
+    pub(crate) fn only_reactor(&self) -> Option<Arc<Reactor>> {
+        let workers = self.inner.workers.lock();
+        match &workers[..] {
+            [worker] => Some(Arc::clone(&worker.reactor)),
+            _ => None,
+        }
     }
 
     /// The reactor for a new connection or endpoint: each in turn.

@@ -1,18 +1,26 @@
 //! [`Reactor`]: one `mio::Poll` with the sources registered in it, the timers, and the tasks for whoever turns it.
 //!
-//! Usually an I/O thread turns it; any thread may ([`Reactor::turn`]). One thread at a time does, the others wait
-//! for it, so a source is never called by two threads at once.
+//! Usually an I/O thread turns it; any thread may ([`Reactor::turn`]), and one that is blocked in a call does so itself
+//! ([`Reactor::take_seat`]). One thread at a time does, so a source is never called by two threads at once.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Registry, Token};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::timers::{TimerKey, Timers};
+pub(crate) use super::turns::Parked;
+use super::turns::Turns;
 use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES};
+
+thread_local! {
+    /// Address of the reactor that this thread turns.
+    static TURNING: Cell<usize> = const { Cell::new(0) };
+}
 
 /// The token of the waker; sources get all others.
 const WAKE: Token = Token(usize::MAX);
@@ -66,18 +74,20 @@ pub(crate) enum Notice {
 
 pub(crate) struct Reactor {
     poll: Mutex<Turning>,
-    /// Told after each turn, for threads that found somebody else turning.
-    turned: Condvar,
-    turning: Mutex<bool>,
+    turns: Turns,
     registry: Registry,
     waker: mio::Waker,
+    /// Whoever sits here should look for what it waits for.
+    nudged: AtomicBool,
     /// The turning thread is in `poll`, or about to enter it.
     asleep: AtomicBool,
     sources: Mutex<Sources>,
     timers: Mutex<Timers<Weak<dyn Source>>>,
     inbox: Mutex<Vec<Task>>,
     stop: AtomicBool,
-    turns: AtomicUsize,
+    /// An I/O thread looks after this reactor: blocked threads may leave it to that one.
+    has_thread: AtomicBool,
+    looks: AtomicUsize,
 }
 
 struct Turning {
@@ -100,16 +110,17 @@ impl Reactor {
         };
         Ok(Arc::new(Reactor {
             poll: Mutex::new(turning),
-            turned: Condvar::new(),
-            turning: Mutex::new(false),
+            turns: Turns::new(),
             registry,
             waker,
+            nudged: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             sources: Mutex::new(Sources::default()),
             timers: Mutex::new(Timers::new()),
             inbox: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
-            turns: AtomicUsize::new(0),
+            has_thread: AtomicBool::new(false),
+            looks: AtomicUsize::new(0),
         }))
     }
 
@@ -144,16 +155,28 @@ impl Reactor {
 
     /// Hands work to the turning thread.
     pub(crate) fn submit(&self, task: Task) {
+        // Room for input is made by threads that receive: one that turns the reactor will be back for more.
+        let can_wait = matches!(task, Task::Tell(_, Notice::Resume));
         self.inbox.lock().push(task);
-        self.wake();
+        if !self.wake_sleeper() && !can_wait {
+            self.turns.work_arrived();
+        }
     }
 
     /// Wakes the turning thread if it sleeps; costs a system call only then.
     pub(crate) fn wake(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if !self.wake_sleeper() {
+            self.turns.work_arrived();
+        }
+    }
+
+    fn wake_sleeper(&self) -> bool {
+        let slept = self.asleep.swap(false, Ordering::SeqCst);
+        if slept {
             // The only error is a full counter or pipe, and then a wake-up is pending anyway.
             let _ = self.waker.wake();
         }
+        slept
     }
 
     /// Ends the thread that runs [`run`](Reactor::run).
@@ -161,15 +184,18 @@ impl Reactor {
         self.stop.store(true, Ordering::SeqCst);
         self.inbox.lock().push(Task::Run(Box::new(|_| ())));
         self.wake();
+        self.turns.alarm();
     }
 
     /// Turns until [`stop`](Reactor::stop).
     pub(crate) fn run(&self) {
-        while !self.stop.load(Ordering::SeqCst) {
+        self.has_thread.store(true, Ordering::SeqCst);
+        while self.turns.begin_duty(|| self.stop.load(Ordering::SeqCst)) {
             // A panic is a bug of ours; it costs what was being done, not the host's other connections.
-            let turn = std::panic::AssertUnwindSafe(|| self.turn(None));
-            if let Ok(Err(_)) | Err(_) = std::panic::catch_unwind(turn) {
-                self.leave();
+            let turn = std::panic::AssertUnwindSafe(|| self.turn_alone(None));
+            let turned = std::panic::catch_unwind(turn);
+            self.turns.end(|| self.has_work());
+            if let Ok(Err(_)) | Err(_) = turned {
                 std::thread::yield_now();
             }
         }
@@ -178,45 +204,79 @@ impl Reactor {
     /// Waits for events, timers and tasks until `timeout` (`None`: for ever) and handles what there is. When another
     /// thread is turning, waits until that turn is over: then progress has been made, if not by this thread.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
-        if !self.enter(timeout) {
+        if !self.turns.begin_turn(timeout) {
             return Ok(());
         }
-        let result = self.turn_alone(timeout);
-        self.leave();
-        result
+        let turned = Seat { reactor: self }.turn(timeout);
+        match turned {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            other => other,
+        }
     }
 
-    fn enter(&self, timeout: Option<Duration>) -> bool {
-        let mut turning = self.turning.lock();
-        if !*turning {
-            *turning = true;
-            return true;
+    /// For a thread that is about to block: the right to turn until the seat is dropped, if the I/O thread can be
+    /// relieved now.
+    pub(crate) fn take_seat(&self) -> Option<Seat<'_>> {
+        if !self.has_thread.load(Ordering::SeqCst) {
+            return None;
         }
-        match timeout {
-            Some(timeout) => drop(self.turned.wait_for(&mut turning, timeout)),
-            None => self.turned.wait(&mut turning),
+        let is_asleep = || self.asleep.load(Ordering::SeqCst);
+        let wake = || {
+            self.wake_sleeper();
+        };
+        if !self.turns.begin_guest(is_asleep, wake) {
+            return None;
         }
-        false
+        // Whatever this thread will wait for is registered after this.
+        self.nudged.store(false, Ordering::SeqCst);
+        Some(Seat { reactor: self })
     }
 
-    fn leave(&self) {
-        *self.turning.lock() = false;
-        self.turned.notify_all();
+    /// Ends the turn of a thread that sits here and waits for something of its own.
+    pub(crate) fn nudge(&self) {
+        self.nudged.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Says that the calling thread waits for what a turn will bring and does not turn itself.
+    pub(crate) fn park(&self) -> Parked<'_> {
+        self.turns.park()
+    }
+
+    fn has_work(&self) -> bool {
+        !self.inbox.lock().is_empty()
+    }
+
+    fn has_urgent_work(&self) -> bool {
+        self.inbox.lock().iter().any(|task| !matches!(task, Task::Tell(_, Notice::Resume)))
+    }
+
+    /// Whether the calling thread is inside a turn of this reactor, which is so in a signal handler at most.
+    pub(crate) fn is_turned_by_this_thread(&self) -> bool {
+        TURNING.try_with(|turning| turning.get() == std::ptr::from_ref(self).addr()).unwrap_or(false)
     }
 
     fn turn_alone(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let mark = |address| {
+            // A thread that is being torn down runs no signal handlers worth this.
+            let _ = TURNING.try_with(|turning| turning.set(address));
+        };
+        mark(std::ptr::from_ref(self).addr());
+        let turned = self.turn_marked(timeout);
+        mark(0);
+        turned
+    }
+
+    fn turn_marked(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut guard = self.poll.lock();
         let Turning { poll, events, block, tasks } = &mut *guard;
-        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.looks.fetch_add(1, Ordering::Relaxed);
         self.asleep.store(true, Ordering::SeqCst);
-        let timeout =
-            if self.inbox.lock().is_empty() { self.until_next_timer(timeout) } else { Some(Duration::ZERO) };
+        let at_once = self.nudged.swap(false, Ordering::SeqCst) || self.has_work();
+        let timeout = if at_once { Some(Duration::ZERO) } else { self.until_next_timer(timeout) };
         let polled = poll.poll(events, timeout);
         self.asleep.store(false, Ordering::SeqCst);
-        match polled {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => (),
-        }
+        polled?;
         let mut turn = Turn { now: Instant::now(), block };
         for event in events.iter().filter(|event| event.token() != WAKE) {
             let source = self.sources.lock().get(event.token());
@@ -268,7 +328,25 @@ impl Reactor {
 
     /// Turns so far: an idle engine makes none.
     pub(crate) fn turns(&self) -> usize {
-        self.turns.load(Ordering::Relaxed)
+        self.looks.load(Ordering::Relaxed)
+    }
+}
+
+/// The right to turn a reactor, given back when dropped.
+pub(crate) struct Seat<'a> {
+    reactor: &'a Reactor,
+}
+
+impl Seat<'_> {
+    /// One turn. An error of kind `Interrupted` says that a signal handler ran in this thread.
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.reactor.turn_alone(timeout)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.reactor.turns.end(|| self.reactor.has_urgent_work());
     }
 }
 

@@ -33,7 +33,7 @@ use endpoints::Endpoint;
 use orphans::Orphans;
 pub(crate) use pipes::Link;
 use pipes::Pipes;
-pub(crate) use waiting::Patience;
+pub(crate) use waiting::{Bed, Patience};
 use waiting::{Level, Watcher};
 
 pub(crate) struct Core {

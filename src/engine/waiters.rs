@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::reactor::Reactor;
 use crate::sys::Parker;
 
 /// A way to wake somebody; waking more often than needed is harmless, the woken look for themselves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Waker {
     Thread(Arc<Parker>),
+    /// A thread that turns this reactor while it waits.
+    Turner(Arc<Reactor>),
     /// Futures register themselves here.
     #[cfg_attr(not(test), expect(dead_code, reason = "the blocking interface has no futures"))]
     Task(std::task::Waker),
@@ -19,6 +22,7 @@ impl Waker {
     pub(crate) fn wake(self) {
         match self {
             Waker::Thread(parker) => parker.unpark(),
+            Waker::Turner(reactor) => reactor.nudge(),
             Waker::Task(waker) => waker.wake(),
         }
     }
@@ -29,7 +33,7 @@ impl Waker {
 pub(crate) struct WaitId(u64);
 
 /// First come, first woken.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct WaitQueue {
     waiting: VecDeque<(WaitId, Waker)>,
     next: u64,

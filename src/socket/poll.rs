@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Socket;
-use crate::engine::Core;
+use crate::engine::{Bed, Core};
 use crate::error::Error;
 use crate::protocol::Readiness;
-use crate::sys::{Park, Parker};
+use crate::sys::Park;
 
 /// What to wait for.
 ///
@@ -108,12 +108,13 @@ pub fn poll(
 
 /// Sleeps unless one of the sockets has become ready meanwhile.
 fn sleep(items: &[PollItem<'_>], deadline: Option<Instant>) -> Result<Park, Error> {
-    let parker = Parker::current().map_err(|error| Error::os("wait for", "readiness", error))?;
+    let reactor = items.iter().find_map(|item| item.socket.core().shared_reactor());
+    let bed = Bed::make(reactor.as_ref())?;
     let mut watched: Vec<(&Arc<Core>, u64)> = Vec::with_capacity(items.len());
     let mut outcome = None;
     for item in items {
         let core = item.socket.core();
-        match core.watch(item.interest.recv, item.interest.send, &parker) {
+        match core.watch(item.interest.recv, item.interest.send, bed.waker()) {
             Some(id) => watched.push((core, id)),
             None => {
                 outcome = Some(Park::Woken);
@@ -124,8 +125,8 @@ fn sleep(items: &[PollItem<'_>], deadline: Option<Instant>) -> Result<Park, Erro
     let outcome = outcome.unwrap_or_else(|| {
         // With a threadless engine this thread turns it; without sockets it only sleeps.
         match watched.first() {
-            Some((core, _)) => core.sleep(&parker, deadline),
-            None => parker.park(deadline),
+            Some((core, _)) => core.sleep(&bed, deadline),
+            None => bed.sleep(deadline),
         }
     });
     for (core, id) in watched {

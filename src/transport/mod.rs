@@ -53,6 +53,9 @@ pub(crate) trait Stream: Send + Sync {
     /// Ends both directions, also for descriptors that a forked child has inherited.
     fn shutdown(&self);
 
+    /// Whether the peer's system has acknowledged all that was written.
+    fn has_arrived(&self) -> bool;
+
     /// Whether closing now loses nothing: all is acknowledged and no input is unread.
     fn is_settled(&self) -> bool;
 }

@@ -130,10 +130,13 @@ impl Stream for SocketStream {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    fn is_settled(&self) -> bool {
+    fn has_arrived(&self) -> bool {
         // What was written to a Unix socket lies in the peer's own queue and outlives us.
-        let delivered = self.unix || sys::unacknowledged_bytes(&self.socket) == 0;
-        delivered && !sys::has_unread_input(&self.socket)
+        self.unix || sys::unacknowledged_bytes(&self.socket) == 0
+    }
+
+    fn is_settled(&self) -> bool {
+        self.has_arrived() && !sys::has_unread_input(&self.socket)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::engine::connection::Connection;
 use crate::engine::jobs::{self, Jobs};
 use crate::engine::reactor::Notice;
 use crate::error::Error;
-use crate::limits::{CLOSE_MARGIN, THREADLESS_TURN};
+use crate::limits::{CLOSE_MARGIN, DRAIN_LOOK_FIRST, THREADLESS_TURN};
 
 impl Core {
     /// Begins to close: blocked callers return [`Error::Closed`], pipes are gone for their peers on inproc, network
@@ -50,7 +50,24 @@ impl Core {
 
     /// The same, but blocked callers may stay: the process ends, perhaps from inside such a call.
     pub(crate) fn finish_close_at_exit(self: &Arc<Self>, deadline: Instant) {
-        self.finish(deadline, false);
+        let reactor = self.engine.get().and_then(|lease| lease.engine.only_reactor());
+        match reactor {
+            // A signal handler that interrupted this thread's own turn: it will never be over.
+            Some(reactor) if reactor.is_turned_by_this_thread() => self.deliver_without_reactor(deadline),
+            _ => self.finish(deadline, false),
+        }
+    }
+
+    fn deliver_without_reactor(&self, deadline: Instant) {
+        let mut waiting: Vec<_> = self.state.lock().connections.values().cloned().collect();
+        loop {
+            waiting.retain(|connection| !connection.deliver_without_reactor());
+            let left = deadline.saturating_duration_since(Instant::now());
+            if waiting.is_empty() || left == Duration::ZERO {
+                return;
+            }
+            std::thread::sleep(left.min(DRAIN_LOOK_FIRST));
+        }
     }
 
     fn finish(self: &Arc<Self>, deadline: Instant, callers_too: bool) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Core, State};
 use crate::engine::jobs::{Job, Jobs};
+use crate::engine::reactor::{Parked, Reactor, Seat};
 use crate::engine::waiters::{WaitQueue, Waker};
 use crate::error::Error;
 use crate::limits::THREADLESS_TURN;
@@ -40,6 +41,49 @@ impl Patience {
 
     pub(super) fn waits(self) -> bool {
         !matches!(self, Patience::Never)
+    }
+}
+
+/// Where a blocked thread waits.
+pub(crate) enum Bed<'a> {
+    /// In the reactor's place, doing its work: what it waits for comes without anybody waking it.
+    Seat(Seat<'a>, Arc<Reactor>),
+    /// Asleep; somebody else turns.
+    Parker { parker: Arc<Parker>, _parked: Option<Parked<'a>> },
+}
+
+impl<'a> Bed<'a> {
+    /// Fails only where sleeping takes descriptors and there are none.
+    pub(crate) fn make(reactor: Option<&'a Arc<Reactor>>) -> Result<Bed<'a>, Error> {
+        if let Some(reactor) = reactor
+            && let Some(seat) = reactor.take_seat()
+        {
+            return Ok(Bed::Seat(seat, Arc::clone(reactor)));
+        }
+        let parker = Parker::current().map_err(|error| Error::os("wait for", "readiness", error))?;
+        Ok(Bed::Parker { parker, _parked: reactor.map(|reactor| reactor.park()) })
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        match self {
+            Bed::Seat(_, reactor) => Waker::Turner(Arc::clone(reactor)),
+            Bed::Parker { parker, .. } => Waker::Thread(Arc::clone(parker)),
+        }
+    }
+
+    /// Sleeps, or turns once.
+    pub(crate) fn sleep(&self, until: Option<Instant>) -> Park {
+        match self {
+            Bed::Parker { parker, .. } => parker.park(until),
+            Bed::Seat(seat, _) => {
+                let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+                match seat.turn(left) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => Park::Interrupted,
+                    _ if until.is_some_and(|at| at <= Instant::now()) => Park::TimedOut,
+                    _ => Park::Woken,
+                }
+            }
+        }
     }
 }
 
@@ -105,7 +149,8 @@ impl Core {
         if deadline.is_some_and(|at| at <= Instant::now()) {
             return Err(Error::TimedOut);
         }
-        let parker = Parker::current().map_err(|error| Error::os("wait for", "readiness", error))?;
+        let reactor = self.shared_reactor();
+        let bed = Bed::make(reactor.as_ref())?;
         let registered = self.open_state(|state| {
             // What happened since the caller looked would not be announced to it.
             if state.can_proceed(direction) {
@@ -113,12 +158,13 @@ impl Core {
             }
             state.blocked += 1;
             let wake_at = state.pattern.next_timeout();
-            Some((state.waiters(direction).add(Waker::Thread(Arc::clone(&parker))), wake_at))
+            Some((state.waiters(direction).add(bed.waker()), wake_at))
         })?;
         let Some((id, wake_at)) = registered else { return Ok(()) };
         // The engine calls at the pattern's own deadline, but it may be slow, or there may be none.
         let until = [deadline, wake_at].into_iter().flatten().min();
-        let slept = self.sleep(&parker, until);
+        let slept = self.sleep(&bed, until);
+        drop(bed);
         self.leave(direction, id)?;
         match slept {
             Park::Interrupted if interruptible => Err(Error::Interrupted),
@@ -127,14 +173,21 @@ impl Core {
         }
     }
 
-    pub(crate) fn sleep(&self, parker: &Parker, until: Option<Instant>) -> Park {
-        let Some(engine) = self.is_threadless() else { return parker.park(until) };
+    /// The reactor that brings what this socket waits for, if it is one: a thread that blocks may turn it.
+    pub(crate) fn shared_reactor(&self) -> Option<Arc<Reactor>> {
+        let engine = &self.engine.get()?.engine;
+        let has_network = self.open_state(|state| !state.connections.is_empty()).unwrap_or(false);
+        if has_network { engine.only_reactor() } else { None }
+    }
+
+    pub(crate) fn sleep(&self, bed: &Bed<'_>, until: Option<Instant>) -> Park {
+        let Some(engine) = self.is_threadless() else { return bed.sleep(until) };
         // Nobody else moves bytes: this thread does, and looks for wake-ups by other threads in between.
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
         match engine.turn(Some(left.map_or(THREADLESS_TURN, |left| left.min(THREADLESS_TURN)))) {
             Ok(()) if until.is_some_and(|at| at <= Instant::now()) => Park::TimedOut,
             Ok(()) => Park::Woken,
-            Err(_) => parker.park(until),
+            Err(_) => bed.sleep(until),
         }
     }
 
@@ -175,9 +228,9 @@ impl Core {
         self.open_state(|state| state.pattern.readiness()).ok()
     }
 
-    /// Has `parker` woken when one of the directions becomes ready, or the socket closed. Returns a number for
+    /// Has `waker` woken when one of the directions becomes ready, or the socket closed. Returns a number for
     /// [`unwatch`](Core::unwatch), or `None` when that is so already.
-    pub(crate) fn watch(&self, recv: bool, send: bool, parker: &Arc<Parker>) -> Option<u64> {
+    pub(crate) fn watch(&self, recv: bool, send: bool, waker: Waker) -> Option<u64> {
         self.open_state(|state| {
             let ready = state.pattern.readiness();
             if ready.recv && recv || ready.send && send {
@@ -185,7 +238,7 @@ impl Core {
             }
             state.next_watcher += 1;
             let id = state.next_watcher;
-            state.watchers.push(Watcher { id, send, recv, waker: Waker::Thread(Arc::clone(parker)) });
+            state.watchers.push(Watcher { id, send, recv, waker });
             Some(id)
         })
         .unwrap_or(None)
