@@ -29,6 +29,9 @@ fi
 unset CARGO_TARGET_DIR
 export CARGO_PROFILE_DEV_DEBUG=0
 
+# A changed loop may also allocate without end: 8 GiB, in KiB, are ample for compiler and tests.
+ulimit -v 8388608
+
 case " $* " in
 *" --file "*) ;;
 *) set -- --file 'src/protocol/**/*.rs' --file 'src/wire/**/*.rs' "$@" ;;

@@ -261,6 +261,18 @@ mod tests {
         assert_eq!(drain(&mut queue), "again");
     }
 
+    #[test]
+    fn a_burst_stays_whole_when_another_pipe_runs_dry() {
+        let mut queue = FairQueue::default();
+        queue.attach(id(0, 0), 8);
+        queue.attach(id(1, 0), 8);
+        push(&mut queue, id(1, 0), "other");
+        let burst: Vec<String> = (0..2 * RECV_QUEUE_KEEP_MESSAGES).map(|n| n.to_string()).collect();
+        burst.iter().for_each(|text| push(&mut queue, id(0, 0), text));
+        assert_eq!(pop(&mut queue).as_deref(), Some("other"));
+        assert_eq!(drain(&mut queue), burst.join(" "));
+    }
+
     /// The naive model: queues in a list, the one that was served goes to the end, best class first.
     #[derive(Default)]
     struct Model {

@@ -515,7 +515,20 @@ mod tests {
     }
 
     #[test]
+    fn only_patterns_that_balance_have_a_send_priority() {
+        for (protocol, mode, ..) in FRESH {
+            let mut net = Network::new(Carriage::Wire);
+            let (node, probe) = (net.add(protocol, mode), net.probe());
+            assert_eq!(net.send_priority(node), 0, "{protocol:?} {mode:?}");
+            net.connect_with(node, probe, Priorities { send: 5, recv: 6 }, 4).unwrap();
+            let balances = matches!(protocol, Protocol::Push | Protocol::Req);
+            assert_eq!(net.send_priority(node), if balances { 5 } else { 0 }, "{protocol:?} {mode:?}");
+        }
+    }
+
+    #[test]
     fn r109_priorities_out_of_range_count_as_the_nearest() {
         assert_eq!([0, 1, 8, 16, 17, 255].map(class_of), [0, 0, 7, 15, 15, 15]);
+        assert_eq!(CLASSES, 16, "no class without a priority");
     }
 }

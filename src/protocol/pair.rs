@@ -170,7 +170,7 @@ impl<F: Framing> Pattern for Pair<F> {
             return Err(RecvRefusal::Empty);
         };
         fx.release(pipe, charge);
-        if self.inbox.is_empty() && self.inbox.capacity() > RECV_QUEUE_KEEP_MESSAGES {
+        if self.inbox.is_empty() {
             self.inbox.shrink_to(RECV_QUEUE_KEEP_MESSAGES);
         }
         Ok(message)
@@ -288,6 +288,21 @@ mod tests {
     fn r120_a_fresh_pair_is_not_ready() {
         let net_pair = <Pair>::default();
         assert_eq!(net_pair.readiness(), Readiness { recv: false, send: false });
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back_when_all_of_it_is_taken() {
+        let (mut pair, mut fx, now, pipe) =
+            (<Pair>::default(), Effects::default(), Instant::now(), PipeId::new(0, 1));
+        pair.handle_attach(&mut fx, now, pipe, SAME).unwrap();
+        for _ in 0..10 * RECV_QUEUE_KEEP_MESSAGES {
+            pair.handle_message(&mut fx, now, pipe, Message::from("x"));
+        }
+        let capacity = pair.inbox.capacity();
+        pair.recv(&mut fx, now).unwrap();
+        assert_eq!(pair.inbox.capacity(), capacity, "not while more of it waits");
+        while pair.recv(&mut fx, now).is_ok() {}
+        assert!(pair.inbox.capacity() <= RECV_QUEUE_KEEP_MESSAGES);
     }
 
     #[test]

@@ -256,6 +256,8 @@ mod tests {
         assert!(net.readiness(publisher).send);
         net.resume(link, slow);
         assert_eq!((net.texts(slow), net.texts(fast)), ("0 1 2 3".into(), "0 1 2 3 4 5".into()));
+        publish(&mut net, publisher, &["6"]);
+        assert_eq!((net.texts(slow), net.texts(fast)), ("6".into(), "6".into()), "it has room again");
     }
 
     #[test]

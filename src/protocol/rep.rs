@@ -311,6 +311,10 @@ mod tests {
                 assert_eq!(net.recv(slow).unwrap().body(), request(0, n, "a"));
             }
             assert_eq!(net.recv(slow), Err(RecvRefusal::Empty), "beyond the queue: dropped");
+            net.send(slow, request(0, 60, "")).unwrap();
+            net.recv(rep).unwrap();
+            net.send(rep, "c").unwrap();
+            assert_eq!(net.recv(slow).unwrap().body(), request(0, 60, "c"), "it has room again");
         });
     }
 

@@ -278,7 +278,7 @@ impl Pattern for RawReq {
 
 #[cfg(test)]
 mod tests {
-    use super::super::network::{Carriage, LinkId, Network, NodeId, SEED};
+    use super::super::network::{Carriage, LinkId, Network, NodeId, SAME, SEED};
     use super::super::{Mode, Protocol};
     use super::*;
     use crate::limits::PRIORITY_DEFAULT;
@@ -450,6 +450,16 @@ mod tests {
     }
 
     #[test]
+    fn a_timeout_that_is_called_early_resends_nothing() {
+        let (mut req, mut fx, now) = (Req::new(SEED), Effects::default(), Instant::now());
+        req.handle_attach(&mut fx, now, PipeId::new(0, 1), SAME).unwrap();
+        req.send(&mut fx, now, Message::from("q")).unwrap();
+        let due = req.next_timeout();
+        req.handle_timeout(&mut fx, now);
+        assert_eq!((fx.transmit.len(), req.next_timeout()), (1, due));
+    }
+
+    #[test]
     fn r143_loss_of_another_pipe_resends_nothing() {
         let (mut net, req, first, _) = req_and_probe();
         let other = net.probe();
@@ -610,11 +620,17 @@ mod tests {
         let (raw, probe) = (net.raw(Protocol::Req), net.probe());
         assert_eq!(net.send(raw, "nobody"), Err(SendRefusal::Full));
         assert_eq!(net.readiness(raw), Readiness { recv: false, send: false });
-        net.connect(raw, probe);
+        let link = net.connect(raw, probe);
         net.send_with(raw, &[1, 2, 3, 4, 5], "body").unwrap();
         net.send(raw, "bare").unwrap();
         assert_eq!(net.recv(probe).unwrap().body(), b"\x01\x02\x03\x04\x05body");
         assert_eq!(net.text(probe), "bare");
+        net.stall(link, probe);
+        (0..4).for_each(|_| net.send(raw, "x").unwrap());
+        assert_eq!(net.send(raw, "one too many"), Err(SendRefusal::Full));
+        net.resume(link, probe);
+        net.send(raw, "y").unwrap();
+        assert_eq!(net.texts(probe), "x x x x y");
     }
 
     #[test]

@@ -254,6 +254,8 @@ mod tests {
         net.resume(link, slow);
         let count = |net: &mut Network, node| std::iter::from_fn(|| net.recv(node).ok()).count();
         assert_eq!((count(&mut net, slow), count(&mut net, fast)), (4, 6));
+        net.send(surveyor, "again").unwrap();
+        assert_eq!((count(&mut net, slow), count(&mut net, fast)), (1, 1), "it has room again");
     }
 
     #[test]
@@ -452,12 +454,17 @@ mod tests {
         let mut net = Network::new(Carriage::Wire);
         let (raw, a, b) = (net.raw(Protocol::Surveyor), net.probe(), net.probe());
         net.send(raw, "nobody hears").unwrap();
-        net.connect(raw, a);
+        let link = net.connect(raw, a);
         net.connect(raw, b);
         net.send_with(raw, &[0x80, 0, 0, 5], "?").unwrap();
         for probe in [a, b] {
             assert_eq!(net.recv(probe).unwrap().body(), b"\x80\0\0\x05?");
         }
+        net.stall(link, a);
+        (0..6).for_each(|_| net.send(raw, "x").unwrap());
+        net.resume(link, a);
+        net.send(raw, "y").unwrap();
+        assert_eq!((net.texts(a), net.texts(b)), ("x x x x y".into(), "x x x x x x y".into()));
     }
 
     #[test]

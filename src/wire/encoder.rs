@@ -1,6 +1,5 @@
 //! Length framing, the sending half: `[01] BE64-length payload` (R18, R19, R24).
 
-use crate::limits::BODY_BY_REFERENCE_BYTES;
 use crate::message::Message;
 
 use super::{Encoder, SendQueue};
@@ -29,8 +28,8 @@ impl Encoder for LengthEncoder {
         }
         queue.put(message.header());
         match message.shared_body() {
-            Some(body) if body.len() >= BODY_BY_REFERENCE_BYTES => queue.put_bytes(body),
-            _ => queue.put(message.body()),
+            Some(body) => queue.put_bytes(body),
+            None => queue.put(message.body()),
         }
     }
 }
@@ -40,6 +39,7 @@ mod tests {
     use smallvec::SmallVec;
 
     use super::*;
+    use crate::limits::BODY_BY_REFERENCE_BYTES;
 
     /// The slices in which `message` leaves.
     fn encoded(typed: bool, message: Message) -> Vec<Vec<u8>> {

@@ -249,6 +249,21 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_moved_only_when_the_buffer_would_grow_otherwise() {
+        let mut queue = SendQueue { tail: Vec::with_capacity(100), ..SendQueue::default() };
+        let capacity = queue.tail.capacity();
+        queue.put(&vec![1; capacity - 20]);
+        queue.advance(capacity - 40);
+        queue.put(&[2]);
+        assert_eq!(queue.tail_start, capacity - 40, "there is more room than needed");
+        queue.put(&[3; 19]);
+        assert_eq!(queue.tail_start, capacity - 40, "there is just enough");
+        queue.put(&[4]);
+        assert_eq!((queue.tail_start, queue.tail.capacity()), (0, capacity));
+        assert_eq!(content(&queue), [&[1; 20][..], &[2], &[3; 19], &[4]].concat());
+    }
+
+    #[test]
     fn drained_queue_keeps_a_small_buffer_only() {
         let mut queue = SendQueue::default();
         queue.put(&vec![1; 1 << 20]);
