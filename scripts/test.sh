@@ -57,8 +57,13 @@ install_packages() {
     need cmake cmake
     need nanomsg-utils nanocat
     need golang-go go
+    need npm npm
+    need util-linux prlimit
+    need nng-utils nngcat
     echo '#include <nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnanomsg 2>/dev/null ||
         missing="$missing libnanomsg-dev"
+    echo '#include <nng/compat/nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnng 2>/dev/null ||
+        missing="$missing libnng-dev"
     if [ -z "$missing" ]; then
         echo "nothing is missing"
         return

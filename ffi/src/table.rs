@@ -5,8 +5,8 @@
 //! leaving the old one.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -286,7 +286,10 @@ fn this_thread() -> usize {
 }
 
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(std::ptr::null_mut());
-static INSTALL: Once = Once::new();
+
+fn forget() {
+    TABLE.store(std::ptr::null_mut(), Ordering::Release);
+}
 
 /// The table of this process, if a socket was ever asked for in it.
 pub(crate) fn existing() -> Option<&'static Table> {
@@ -298,14 +301,10 @@ pub(crate) fn existing() -> Option<&'static Table> {
 /// The table of this process. A forked child gets a new one: the parent's may be locked by threads that do
 /// not exist in the child, and its sockets are not the child's, so it is forgotten and not freed.
 pub(crate) fn table() -> &'static Table {
-    INSTALL.call_once(|| {
-        compat::on_fork(|| TABLE.store(std::ptr::null_mut(), Ordering::Release));
-        // Asking installs the handler that notices forks.
-        compat::fork_generation();
-    });
     if let Some(table) = existing() {
         return table;
     }
+    compat::on_fork(forget);
     let fresh = Box::into_raw(Box::new(Table::new()));
     match TABLE.compare_exchange(std::ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: from Box::into_raw above, never freed from now on.

@@ -1,7 +1,7 @@
 //! The end of the library and of the process, and the I/O threads.
 
 use std::ffi::c_int;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::errno::Errno;
 use crate::guard::guard;
@@ -47,12 +47,13 @@ pub extern "C" fn spmsg_io_threads(n: c_int) -> c_int {
 /// Sees to it that a normal exit delivers what was accepted though nobody called nn_close. A forked child
 /// inherits the handler but not the table, so it flushes its own sockets and nothing of the parent's.
 pub(crate) fn flush_at_exit() {
-    static REGISTER: Once = Once::new();
-    REGISTER.call_once(|| {
+    // Not a `Once`: one that another thread is inside of at the moment of a fork stays closed in the child for ever.
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.swap(true, Ordering::AcqRel) {
         // SAFETY: the handler is a function of this library; if the library is unloaded first, it runs
         // then. Without memory for it nothing is flushed.
         unsafe { libc::atexit(at_exit) };
-    });
+    }
 }
 
 extern "C" fn at_exit() {

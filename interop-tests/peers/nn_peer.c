@@ -12,45 +12,29 @@
 #include <string.h>
 #include <time.h>
 
-#include <nanomsg/nn.h>
-#include <nanomsg/bus.h>
-#include <nanomsg/pair.h>
-#include <nanomsg/pipeline.h>
-#include <nanomsg/pubsub.h>
-#include <nanomsg/reqrep.h>
-#include <nanomsg/survey.h>
+#include "nn_content.h"
+#include "nn_library.h"
+#include "nn_message.h"
 
 #define MAX_SOCKETS 8
-#define MAX_SIZES 256
-#define MAX_VOICES 8
 #define MAX_WORDS 12
-#define SHOWN_BYTES 64
 #define PROBE "spmsg-interop probe "
 
 #ifndef PEER_NAME
 #define PEER_NAME "nn"
 #endif
 
+/*  How long a raw question waits for its answers before it is asked again.  */
+#define RAW_PATIENCE_MS 600
+
 struct socket_entry {
     int fd;
     int protocol;
-};
-
-/*  A numbered run of generated messages: number i has size sizes[i % nsizes].  */
-struct stream {
-    uint64_t seed;
-    uint64_t from;
-    uint64_t count;
-    size_t sizes[MAX_SIZES];
-    size_t nsizes;
-    int64_t deadline;
-};
-
-struct tally {
-    uint64_t count;
-    uint64_t bytes;
-    uint64_t digest;
-    uint64_t repeats;
+    int is_raw;
+    struct header in;
+    struct header out;
+    uint32_t last_id;
+    struct pipe_count pipes;
 };
 
 static struct socket_entry sockets[MAX_SOCKETS];
@@ -64,6 +48,9 @@ static const struct {
     {"pair", NN_PAIR}, {"bus", NN_BUS}, {"req", NN_REQ}, {"rep", NN_REP},
     {"pub", NN_PUB}, {"sub", NN_SUB}, {"push", NN_PUSH}, {"pull", NN_PULL},
     {"surveyor", NN_SURVEYOR}, {"respondent", NN_RESPONDENT},
+#ifdef PAIR1_NUMBER
+    {"pair1", PAIR1_NUMBER},
+#endif
 };
 
 static const struct {
@@ -87,7 +74,7 @@ static const struct {
 } errors[] = {
     {EAGAIN, "EAGAIN"}, {ETIMEDOUT, "ETIMEDOUT"}, {EBADF, "EBADF"}, {EINVAL, "EINVAL"},
     {EFSM, "EFSM"}, {ENOTSUP, "ENOTSUP"}, {EADDRINUSE, "EADDRINUSE"}, {ETERM, "ETERM"},
-    {ENOPROTOOPT, "ENOPROTOOPT"},
+    {ENOPROTOOPT, "ENOPROTOOPT"}, {EPROTO, "EPROTO"},
 };
 
 /*  Answers.  */
@@ -118,105 +105,7 @@ static void succeed (const struct tally *t)
         (unsigned long long) t->repeats);
 }
 
-static void print_hex (const unsigned char *data, size_t len)
-{
-    size_t i;
-
-    if (len == 0)
-        putchar ('-');
-    for (i = 0; i < len && i < SHOWN_BYTES; ++i)
-        printf ("%02x", data[i]);
-    if (len > SHOWN_BYTES)
-        printf ("...");
-}
-
-/*  Generated content and its digest.  */
-
-static uint64_t first_state (uint64_t seed, uint64_t index, size_t size)
-{
-    return seed * 0x9e3779b97f4a7c15u + index * 0xbf58476d1ce4e5b9u
-        + (uint64_t) size * 0x94d049bb133111ebu;
-}
-
-static uint64_t next_word (uint64_t *state)
-{
-    uint64_t z;
-
-    *state += 0x9e3779b97f4a7c15u;
-    z = *state;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static void generate (unsigned char *out, uint64_t seed, uint64_t index, size_t size)
-{
-    uint64_t state = first_state (seed, index, size);
-    uint64_t word = 0;
-    size_t i;
-
-    for (i = 0; i < size; ++i) {
-        if (i % 8 == 0)
-            word = next_word (&state);
-        out[i] = (unsigned char) (word >> (8 * (i % 8)));
-    }
-}
-
-static int is_content (const unsigned char *data, size_t len, uint64_t seed, uint64_t index,
-    size_t size)
-{
-    uint64_t state = first_state (seed, index, size);
-    uint64_t word = 0;
-    size_t i;
-
-    if (len != size)
-        return 0;
-    for (i = 0; i < size; ++i) {
-        if (i % 8 == 0)
-            word = next_word (&state);
-        if (data[i] != (unsigned char) (word >> (8 * (i % 8))))
-            return 0;
-    }
-    return 1;
-}
-
-static uint64_t fnv1a (uint64_t digest, const unsigned char *data, size_t len)
-{
-    size_t i;
-
-    for (i = 0; i < len; ++i)
-        digest = (digest ^ data[i]) * 0x100000001b3u;
-    return digest;
-}
-
-static void tally_start (struct tally *t)
-{
-    memset (t, 0, sizeof *t);
-    t->digest = 0xcbf29ce484222325u;
-}
-
-/*  The length goes in first, so that empty messages leave a trace too.  */
-static void tally_add (struct tally *t, const unsigned char *data, size_t len)
-{
-    unsigned char word[8];
-    int i;
-
-    for (i = 0; i < 8; ++i)
-        word[i] = (unsigned char) ((uint64_t) len >> (8 * i));
-    t->digest = fnv1a (fnv1a (t->digest, word, sizeof word), data, len);
-    t->count += 1;
-    t->bytes += len;
-}
-
 /*  Time, and calls that respect a deadline.  */
-
-static int64_t now_ms (void)
-{
-    struct timespec ts;
-
-    clock_gettime (CLOCK_MONOTONIC, &ts);
-    return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /*  Milliseconds left, never 0: nanomsg would not even look at the socket.  */
 static int remaining (int64_t deadline)
@@ -226,14 +115,54 @@ static int remaining (int64_t deadline)
     return left > 0 ? (int) left : 1;
 }
 
-static int fd (void)
+static struct socket_entry *now (void)
 {
-    return sockets[current].fd;
+    return &sockets[current];
 }
 
-static int protocol (void)
+static int fd (void)
 {
-    return sockets[current].protocol;
+    return now ()->fd;
+}
+
+static int answers (void)
+{
+    return now ()->protocol == NN_REP || now ()->protocol == NN_RESPONDENT;
+}
+
+static int asks (void)
+{
+    return now ()->protocol == NN_REQ || now ()->protocol == NN_SURVEYOR;
+}
+
+/*  Whether a raw socket of this kind shows such a header.  */
+static int header_is_right (void)
+{
+    const struct header *h = &now ()->in;
+
+    if (answers ())
+        return header_is_stack (h);
+    if (asks ())
+        return h->len >= 4;
+    if (now ()->protocol == NN_BUS)
+        return h->len == BUS_HEADER_BYTES;
+#ifdef PAIR1_NUMBER
+    if (now ()->protocol == PAIR1_NUMBER)
+        return h->len == 4;
+#endif
+    return h->len == 0;
+}
+
+static int checked (int rc, void *body)
+{
+    if (rc < 0 || !now ()->is_raw || header_is_right ())
+        return rc;
+    printf ("# header ");
+    print_hex (now ()->in.bytes, now ()->in.len);
+    putchar ('\n');
+    nn_freemsg (body);
+    errno = EPROTO;
+    return -1;
 }
 
 static int receive (void **body, int64_t deadline)
@@ -244,9 +173,10 @@ static int receive (void **body, int64_t deadline)
     if (nn_setsockopt (fd (), NN_SOL_SOCKET, NN_RCVTIMEO, &timeout, sizeof timeout) < 0)
         return -1;
     do {
-        rc = nn_recv (fd (), body, NN_MSG, 0);
+        rc = now ()->is_raw ? message_receive (fd (), body, &now ()->in)
+            : nn_recv (fd (), body, NN_MSG, 0);
     } while (rc < 0 && nn_errno () == EINTR);
-    return rc;
+    return checked (rc, rc < 0 ? NULL : *body);
 }
 
 static int transmit (const void *body, size_t len, int64_t deadline)
@@ -257,7 +187,8 @@ static int transmit (const void *body, size_t len, int64_t deadline)
     if (nn_setsockopt (fd (), NN_SOL_SOCKET, NN_SNDTIMEO, &timeout, sizeof timeout) < 0)
         return -1;
     do {
-        rc = nn_send (fd (), body, len, 0);
+        rc = now ()->is_raw ? message_send (fd (), body, len, &now ()->out)
+            : nn_send (fd (), body, len, 0);
     } while (rc < 0 && nn_errno () == EINTR);
     if (rc >= 0 && (size_t) rc != len) {
         errno = EIO;
@@ -290,98 +221,33 @@ static int receive_content (void **body, int64_t deadline)
     }
 }
 
-/*  Parsing.  */
-
-static int parse_hex (const char *text, unsigned char **out, size_t *len)
-{
-    size_t digits = strcmp (text, "-") == 0 ? 0 : strlen (text);
-    size_t i;
-
-    if (digits % 2 != 0)
-        return -1;
-    *len = digits / 2;
-    *out = malloc (*len + 1);
-    if (*out == NULL)
-        return -1;
-    for (i = 0; i < *len; ++i) {
-        unsigned int byte;
-
-        if (sscanf (text + 2 * i, "%2x", &byte) != 1) {
-            free (*out);
-            return -1;
-        }
-        (*out)[i] = (unsigned char) byte;
-    }
-    return 0;
-}
-
-static int parse_stream (struct stream *s, char **words, int nwords)
-{
-    char *next;
-
-    if (nwords < 6)
-        return -1;
-    s->seed = strtoull (words[1], NULL, 10);
-    s->from = strtoull (words[2], NULL, 10);
-    s->count = strtoull (words[3], NULL, 10);
-    s->nsizes = 0;
-    for (next = words[4]; *next != '\0';) {
-        if (s->nsizes == MAX_SIZES)
-            return -1;
-        s->sizes[s->nsizes++] = (size_t) strtoull (next, &next, 10);
-        if (*next == ',')
-            ++next;
-        else if (*next != '\0')
-            return -1;
-    }
-    s->deadline = now_ms () + strtoll (words[5], NULL, 10);
-    return s->nsizes > 0 ? 0 : -1;
-}
-
-static size_t size_of (const struct stream *s, uint64_t index)
-{
-    return s->sizes[index % s->nsizes];
-}
-
-static int matches (const struct stream *s, uint64_t index, const void *body, int len)
-{
-    return is_content (body, (size_t) len, s->seed, index, size_of (s, index));
-}
-
-static void fail_mismatch (const struct stream *s, uint64_t index, const void *body, int len)
-{
-    unsigned char want[SHOWN_BYTES];
-    size_t size = size_of (s, index);
-
-    if (size <= SHOWN_BYTES)
-        generate (want, s->seed, index, size);
-    printf ("err mismatch at %llu: wanted %zu bytes ", (unsigned long long) index, size);
-    if (size <= SHOWN_BYTES)
-        print_hex (want, size);
-    printf (" got %d bytes ", len);
-    print_hex (body, (size_t) len);
-    putchar ('\n');
-}
-
 /*  Sockets.  */
 
 static void do_hello (void)
 {
-    printf ("ok " PEER_NAME " nn %d.%d.%d\n", NN_VERSION_CURRENT, NN_VERSION_REVISION,
-        NN_VERSION_AGE);
+    printf ("ok " PEER_NAME " ");
+    print_version ();
+    putchar ('\n');
 }
 
 static void do_open (char **words, int nwords)
 {
-    int domain = nwords > 2 && strcmp (words[2], "raw") == 0 ? AF_SP_RAW : AF_SP;
+    int is_raw = nwords > 2 && strcmp (words[2], "raw") == 0;
+    struct socket_entry *entry = &sockets[nsockets % MAX_SOCKETS];
     size_t i;
 
     for (i = 0; nwords > 1 && i < sizeof types / sizeof types[0]; ++i) {
         if (strcmp (types[i].name, words[1]) != 0 || nsockets == MAX_SOCKETS)
             continue;
-        sockets[nsockets].protocol = types[i].protocol;
-        sockets[nsockets].fd = nn_socket (domain, types[i].protocol);
-        if (sockets[nsockets].fd < 0) {
+        memset (entry, 0, sizeof *entry);
+        entry->protocol = types[i].protocol;
+        entry->is_raw = is_raw;
+#ifdef PAIR1_NUMBER
+        if (types[i].protocol == PAIR1_NUMBER)
+            header_set_word (&entry->out, 0);
+#endif
+        entry->fd = library_open (is_raw ? AF_SP_RAW : AF_SP, types[i].protocol, &entry->pipes);
+        if (entry->fd < 0) {
             fail_errno ("nn_socket");
             return;
         }
@@ -401,7 +267,9 @@ static void do_topic (int option, const char *text)
         fail ("bad hex");
         return;
     }
-    if (nn_setsockopt (fd (), NN_SUB, option, topic, len) < 0)
+    if (now ()->is_raw && !RAW_SUB_FILTERS)
+        puts ("ok");
+    else if (nn_setsockopt (fd (), NN_SUB, option, topic, len) < 0)
         fail_errno ("nn_setsockopt");
     else
         puts ("ok");
@@ -443,29 +311,25 @@ static void do_endpoint (const char *verb, const char *addr)
         puts ("ok");
 }
 
-static uint64_t joined_so_far (void)
-{
-    return nn_get_statistic (fd (), NN_STAT_ESTABLISHED_CONNECTIONS)
-        + nn_get_statistic (fd (), NN_STAT_ACCEPTED_CONNECTIONS);
-}
-
 /*  There is no call that blocks until a pipe comes, so the counters are polled.  */
 static void do_wait (const char *what, uint64_t wanted, int64_t timeout_ms)
 {
     struct timespec pause = {0, 1000000};
     int64_t deadline = now_ms () + timeout_ms;
-    int in_all = strcmp (what, "wait-joined") == 0;
+    int in_all = strcmp (what, "wait-pipes") != 0;
+    int one_left = strcmp (what, "wait-rejoined") == 0;
 
     for (;;) {
-        uint64_t now = nn_get_statistic (fd (), NN_STAT_CURRENT_CONNECTIONS);
+        uint64_t present = pipes_now (fd (), &now ()->pipes);
+        uint64_t joined = pipes_in_all (fd (), &now ()->pipes);
 
-        if ((in_all ? joined_so_far () : now) >= wanted) {
+        if ((in_all ? joined : present) >= wanted && (!one_left || present == 1)) {
             puts ("ok");
             return;
         }
         if (now_ms () >= deadline) {
-            printf ("err ETIMEDOUT %s: %llu now, %llu in all\n", what, (unsigned long long) now,
-                (unsigned long long) joined_so_far ());
+            printf ("err ETIMEDOUT %s: %llu now, %llu in all\n", what,
+                (unsigned long long) present, (unsigned long long) joined);
             return;
         }
         nanosleep (&pause, NULL);
@@ -702,24 +566,42 @@ static int voice_of (const struct stream *s, uint64_t index, const void *body, i
     return -1;
 }
 
+/*  Whether what a raw socket received answers its last question; a cooked one has
+    seen to that itself.  */
+static int is_current (void)
+{
+    return !now ()->is_raw
+        || (now ()->in.len == 4 && header_word (&now ()->in, 0) == now ()->last_id);
+}
+
+/*  A failed receive: 0 when the question is to be asked again, -1 after saying why not.  */
+static int collect_failed (const struct stream *s)
+{
+    int may_repeat = now ()->protocol == NN_SURVEYOR || now ()->is_raw;
+
+    if (may_repeat && now_ms () < s->deadline && (nn_errno () == ETIMEDOUT || nn_errno () == EFSM))
+        return 0;
+    fail_errno ("nn_recv");
+    return -1;
+}
+
 /*  Collect the answers to one question: 1 all came, 0 time is up, -1 failed and said so.  */
 static int collect (const struct stream *s, uint64_t index, int voices)
 {
+    int64_t until = now ()->is_raw ? now_ms () + RAW_PATIENCE_MS : s->deadline;
     char heard[MAX_VOICES] = {0};
     int missing = voices;
 
     while (missing > 0) {
         void *body;
-        int len = receive (&body, s->deadline);
+        int len = receive (&body, until < s->deadline ? until : s->deadline);
         int v;
 
-        if (len < 0) {
-            int again = protocol () == NN_SURVEYOR && now_ms () < s->deadline
-                && (nn_errno () == ETIMEDOUT || nn_errno () == EFSM);
-
-            if (!again)
-                fail_errno ("nn_recv");
-            return again ? 0 : -1;
+        if (len < 0)
+            return collect_failed (s);
+        if (!is_current ()) {
+            nn_freemsg (body);
+            continue;
         }
         v = voice_of (s, index, body, len, voices, heard);
         if (v < 0)
@@ -733,6 +615,15 @@ static int collect (const struct stream *s, uint64_t index, int voices)
     return 1;
 }
 
+/*  A raw question needs an id of ours, its top bit set.  */
+static void prepare_question (void)
+{
+    if (!now ()->is_raw || !asks ())
+        return;
+    now ()->last_id = (now ()->last_id + 1) | 0x80000000u;
+    header_set_word (&now ()->out, now ()->last_id);
+}
+
 static void do_ask (const struct stream *s, int voices)
 {
     struct tally t;
@@ -743,6 +634,7 @@ static void do_ask (const struct stream *s, int voices)
         struct tally before = t;
         int rc;
 
+        prepare_question ();
         if (transmit_number (s, s->seed, i, &t) < 0) {
             fail_errno ("nn_send");
             return;
@@ -760,49 +652,121 @@ static void do_ask (const struct stream *s, int voices)
     succeed (&t);
 }
 
-/*  Hear one question; a repeat of the one before is answered again. Returns the
-    number heard, or -1 after saying what went wrong.  */
-static int64_t hear (const struct stream *s, uint64_t next, struct tally *t)
+/*  Answer message number index of this seed, when this socket is one that answers.  */
+static int answer_number (const struct stream *s, uint64_t seed, uint64_t index)
 {
+    if (!answers ())
+        return 0;
+    if (now ()->is_raw)
+        now ()->out = now ()->in;
+    if (transmit_number (s, seed, index, NULL) >= 0)
+        return 0;
+    fail_errno ("nn_send");
+    return -1;
+}
+
+/*  Receive everything of several streams, each in order: next[i] is the number that
+    stream i is at. The one before may come again.  */
+static int gather_one (const struct stream *s, uint64_t *next, uint64_t rank, struct tally *t)
+{
+    uint64_t end = s->from + s->count;
+    int rc = -1;
     void *body;
     int len = receive_content (&body, s->deadline);
-    int64_t heard = -1;
+    size_t i;
 
     if (len < 0) {
+        printf ("# %llu came\n", (unsigned long long) t->count);
         fail_errno ("nn_recv");
         return -1;
     }
-    if (matches (s, next, body, len)) {
-        tally_add (t, body, (size_t) len);
-        heard = (int64_t) next;
-    } else if (next > 0 && matches (s, next - 1, body, len)) {
-        t->repeats += 1;
-        heard = (int64_t) next - 1;
-    } else {
-        fail_mismatch (s, next, body, len);
+    for (i = 0; i < s->nseeds; ++i) {
+        if (next[i] < end && is_content (body, (size_t) len, s->seeds[i], next[i], size_of (s, next[i]))) {
+            tally_add (t, body, (size_t) len);
+            next[i] += 1;
+            break;
+        }
     }
+    if (i == s->nseeds) {
+        for (i = 0; i < s->nseeds; ++i) {
+            if (next[i] > 0 && is_content (body, (size_t) len, s->seeds[i], next[i] - 1,
+                  size_of (s, next[i] - 1))) {
+                t->repeats += 1;
+                break;
+            }
+        }
+    }
+    if (i == s->nseeds)
+        fail_mismatch (s, next[0], body, len);
+    else
+        rc = answer_number (s, s->seeds[i] + 1 + rank, next[i] - 1);
     nn_freemsg (body);
-    return heard;
+    return rc;
 }
 
-static void do_answer (const struct stream *s, uint64_t rank)
+static void do_gather (const struct stream *s, uint64_t rank)
 {
-    uint64_t next = s->from;
+    uint64_t next[MAX_VOICES];
     struct tally t;
+    size_t i;
 
     tally_start (&t);
-    while (next < s->from + s->count) {
-        int64_t heard = hear (s, next, &t);
-
-        if (heard < 0)
+    for (i = 0; i < s->nseeds; ++i)
+        next[i] = s->from;
+    while (t.count < s->count * s->nseeds) {
+        if (gather_one (s, next, rank, &t) < 0)
             return;
-        if (transmit_number (s, s->seed + 1 + rank, (uint64_t) heard, NULL) < 0) {
-            fail_errno ("nn_send");
-            return;
-        }
-        next = (uint64_t) heard + 1;
     }
     succeed (&t);
+}
+
+/*  Receive whatever part of a stream comes to this socket within the time; the
+    numbers go to came. Returns how many, or -1 after saying what went wrong.  */
+static int64_t glean (const struct stream *s, uint64_t rank, uint64_t *came)
+{
+    uint64_t end = s->from + s->count;
+    uint64_t next = s->from;
+    int64_t n = 0;
+
+    while (next < end) {
+        void *body;
+        int len = receive_content (&body, s->deadline);
+
+        if (len < 0 && nn_errno () == ETIMEDOUT)
+            break;
+        if (len < 0) {
+            fail_errno ("nn_recv");
+            return -1;
+        }
+        while (next < end && !matches (s, next, body, len))
+            ++next;
+        nn_freemsg (body);
+        if (next == end) {
+            fail ("glean: not in the stream, or out of order");
+            return -1;
+        }
+        if (answer_number (s, s->seed + 1 + rank, next) < 0)
+            return -1;
+        came[n++] = next++;
+    }
+    return n;
+}
+
+static void do_glean (const struct stream *s, uint64_t rank)
+{
+    uint64_t *came = calloc (s->count + 1, sizeof *came);
+    int64_t n, i;
+
+    if (came == NULL) {
+        fail ("out of memory");
+        return;
+    }
+    n = glean (s, rank, came);
+    for (i = 0; i < n; ++i)
+        printf ("%s%llu", i == 0 ? "ok " : ",", (unsigned long long) came[i]);
+    if (n >= 0)
+        puts (n == 0 ? "ok -" : "");
+    free (came);
 }
 
 /*  The reading loop.  */
@@ -814,7 +778,8 @@ static int run_stream_command (char **words, int nwords)
     int last = nwords > 6 ? atoi (words[6]) : -1;
 
     if (strcmp (verb, "burst") != 0 && strcmp (verb, "drain") != 0 && strcmp (verb, "sift") != 0
-          && strcmp (verb, "ask") != 0 && strcmp (verb, "answer") != 0)
+          && strcmp (verb, "ask") != 0 && strcmp (verb, "answer") != 0
+          && strcmp (verb, "gather") != 0 && strcmp (verb, "glean") != 0)
         return 0;
     if (parse_stream (&s, words, nwords) < 0 || last > MAX_VOICES)
         fail ("wanted SEED FROM COUNT SIZES MS");
@@ -826,8 +791,10 @@ static int run_stream_command (char **words, int nwords)
         do_sift (&s);
     else if (strcmp (verb, "ask") == 0)
         do_ask (&s, last > 0 ? last : 1);
+    else if (strcmp (verb, "glean") == 0)
+        do_glean (&s, last > 0 ? (uint64_t) last : 0);
     else
-        do_answer (&s, last > 0 ? (uint64_t) last : 0);
+        do_gather (&s, last > 0 ? (uint64_t) last : 0);
     return 1;
 }
 
@@ -841,7 +808,7 @@ static void run_socket_command (char **words, int nwords)
         do_opt (one, two);
     } else if (strcmp (verb, "bind") == 0 || strcmp (verb, "connect") == 0) {
         do_endpoint (verb, one);
-    } else if (strcmp (verb, "wait-pipes") == 0 || strcmp (verb, "wait-joined") == 0) {
+    } else if (strncmp (verb, "wait-", 5) == 0) {
         do_wait (verb, strtoull (one, NULL, 10), atoll (two));
     } else if (strcmp (verb, "send") == 0) {
         do_send (one, atoll (two));

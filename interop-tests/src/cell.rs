@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::Trouble;
 use crate::peer::Peer;
 use crate::puppet::{Puppet, Transcript};
+use crate::report;
 use crate::talk::Account;
 
 /// How many cells run at once, over all tests of a program.
@@ -45,11 +46,16 @@ impl Stage {
     }
 }
 
-struct Outcome {
-    name: String,
-    result: Result<Account, Trouble>,
+/// What became of a cell.
+pub struct Outcome {
+    /// The cell's name.
+    pub name: String,
+    /// What it came to.
+    pub result: Result<Account, Trouble>,
+    /// What its peers were told and said.
     words: String,
-    took: Duration,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// Run all cells, print the table, and panic with both sides' words of every cell that failed.
@@ -74,6 +80,7 @@ pub fn run_all(title: &str, cells: Vec<Cell>) {
     outcomes.sort_by_key(|(index, _)| *index);
     assert_eq!(outcomes.len(), total, "{title}: a cell is missing");
     print_table(title, &outcomes);
+    report::append(title, outcomes.iter().map(|(_, outcome)| outcome));
     let failed: Vec<String> = outcomes.iter().filter_map(|(_, outcome)| failure(outcome)).collect();
     assert!(failed.is_empty(), "{title}: {} of {total} cells failed\n{}", failed.len(), failed.join("\n"));
 }

@@ -6,16 +6,22 @@
 //! - [`peer`]: which programs there are, and how they are built,
 //! - [`puppet`]: one running program: tell it a command, hear its answer,
 //! - [`place`]: addresses that nobody else uses,
-//! - [`pattern`]: the six patterns and what each lets through,
+//! - [`pattern`]: the patterns and what each lets through,
 //! - [`setting`]: who does what in a cell,
 //! - [`talk`]: conversations that check content, count and order,
-//! - [`cell`]: cells of the matrix, run side by side, and the table they make.
+//! - [`recorded`]: conversations byte for byte, recorded and played back,
+//! - [`crowd`]: three peers at once around one socket,
+//! - [`cell`]: cells of the matrix, run side by side, and the table they make,
+//! - [`report`]: what became of the cells, kept for `docs/interop.md`.
 
 pub mod cell;
+pub mod crowd;
 pub mod pattern;
 pub mod peer;
 pub mod place;
 pub mod puppet;
+pub mod recorded;
+pub mod report;
 pub mod setting;
 pub mod suite;
 pub mod talk;

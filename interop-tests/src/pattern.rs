@@ -1,10 +1,12 @@
-//! The six patterns, and what each lets through.
+//! The patterns, and what each lets through.
 
 /// A pattern. Its active side speaks first, its passive side listens first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
     /// Both sides are equal; the "active" one merely begins.
     Pair,
+    /// Version 1 of PAIR, with a hop count: nng and mangos have it, C programs do not.
+    Pair1,
     /// REQ is active.
     ReqRep,
     /// PUB is active.
@@ -24,14 +26,22 @@ pub const LIMIT: usize = 1_048_576;
 const WORD: usize = 4;
 
 impl Pattern {
-    /// All six.
-    pub const ALL: [Pattern; 6] =
-        [Pattern::Pair, Pattern::ReqRep, Pattern::PubSub, Pattern::PushPull, Pattern::Survey, Pattern::Bus];
+    /// All of them.
+    pub const ALL: [Pattern; 7] = [
+        Pattern::Pair,
+        Pattern::Pair1,
+        Pattern::ReqRep,
+        Pattern::PubSub,
+        Pattern::PushPull,
+        Pattern::Survey,
+        Pattern::Bus,
+    ];
 
     /// Socket types in the script language: active side, passive side.
     pub fn types(self) -> (&'static str, &'static str) {
         match self {
             Pattern::Pair => ("pair", "pair"),
+            Pattern::Pair1 => ("pair1", "pair1"),
             Pattern::ReqRep => ("req", "rep"),
             Pattern::PubSub => ("pub", "sub"),
             Pattern::PushPull => ("push", "pull"),
@@ -49,6 +59,7 @@ impl Pattern {
     pub fn largest_body(self, devices: usize) -> usize {
         match self {
             Pattern::ReqRep | Pattern::Survey => LIMIT - WORD * (1 + devices),
+            Pattern::Pair1 => LIMIT - WORD,
             _ => LIMIT,
         }
     }
@@ -74,6 +85,7 @@ mod tests {
         assert_eq!(Pattern::ReqRep.largest_body(0), LIMIT - 4);
         assert_eq!(Pattern::Survey.largest_body(1), LIMIT - 8);
         assert_eq!(Pattern::Bus.largest_body(1), LIMIT);
+        assert_eq!(Pattern::Pair1.largest_body(1), LIMIT - 4);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::Trouble;
+use crate::pattern::Pattern;
 
 /// An implementation, as a program that obeys the script language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,17 +16,26 @@ pub enum Peer {
     SpmsgRust,
     /// The system's libnanomsg.
     Nanomsg,
+    /// The system's nng, through its interface for nanomsg's programs.
+    Nng,
     /// mangos v3, in Go.
     Mangos,
 }
 
 impl Peer {
+    /// Ours.
+    pub const OURS: [Peer; 2] = [Peer::SpmsgC, Peer::SpmsgRust];
+
+    /// All others.
+    pub const FOREIGN: [Peer; 3] = [Peer::Nanomsg, Peer::Nng, Peer::Mangos];
+
     /// As it is written in the table.
     pub fn name(self) -> &'static str {
         match self {
             Peer::SpmsgC => "spmsg-c",
             Peer::SpmsgRust => "spmsg-rust",
             Peer::Nanomsg => "nanomsg",
+            Peer::Nng => "nng",
             Peer::Mangos => "mangos",
         }
     }
@@ -33,6 +43,16 @@ impl Peer {
     /// Whether it is spmsg.
     pub fn is_ours(self) -> bool {
         matches!(self, Peer::SpmsgC | Peer::SpmsgRust)
+    }
+
+    /// Whether it has this pattern; nanomsg's interface has no version 1 of PAIR.
+    pub fn speaks(self, pattern: Pattern) -> bool {
+        pattern != Pattern::Pair1 || !matches!(self, Peer::SpmsgC | Peer::Nanomsg)
+    }
+
+    /// Whether it has no receive limit until one is set; the others begin with 1 MiB.
+    pub fn begins_unlimited(self) -> bool {
+        self == Peer::Nng
     }
 
     /// Whether the end of a survey is an ETIMEDOUT once and then EFSM; mangos gives EFSM at once.
@@ -45,6 +65,12 @@ impl Peer {
     /// side's came.
     pub fn connects_well_after_oversize(self) -> bool {
         self != Peer::Nanomsg
+    }
+
+    /// Whether its sockets are of use after a peer closed the connection for a message's size. nng 1.5.2's
+    /// PUSH may end in a segmentation fault at its next send, and its REQ may stay without a connection.
+    pub fn sends_well_after_refusal(self, pattern: Pattern) -> bool {
+        self != Peer::Nng || !matches!(pattern, Pattern::PushPull | Pattern::ReqRep)
     }
 
     /// Build the programs of these peers; panics with the reason when one cannot be had.
@@ -61,11 +87,13 @@ impl Peer {
         static SPMSG_C: OnceLock<Result<PathBuf, Trouble>> = OnceLock::new();
         static SPMSG_RUST: OnceLock<Result<PathBuf, Trouble>> = OnceLock::new();
         static NANOMSG: OnceLock<Result<PathBuf, Trouble>> = OnceLock::new();
+        static NNG: OnceLock<Result<PathBuf, Trouble>> = OnceLock::new();
         static MANGOS: OnceLock<Result<PathBuf, Trouble>> = OnceLock::new();
         let built = match self {
             Peer::SpmsgC => SPMSG_C.get_or_init(build_spmsg_c),
             Peer::SpmsgRust => SPMSG_RUST.get_or_init(find_spmsg_rust),
             Peer::Nanomsg => NANOMSG.get_or_init(build_nanomsg),
+            Peer::Nng => NNG.get_or_init(build_nng),
             Peer::Mangos => MANGOS.get_or_init(build_mangos),
         };
         built.as_deref().map_err(Clone::clone)
@@ -76,6 +104,11 @@ fn build_nanomsg() -> Result<PathBuf, Trouble> {
     compile(Peer::Nanomsg, &["-lnanomsg"]).map_err(|e| {
         format!("{e}\nnanomsg's library is needed: apt-get install -y gcc nanomsg-utils libnanomsg-dev")
     })
+}
+
+fn build_nng() -> Result<PathBuf, Trouble> {
+    compile(Peer::Nng, &["-DPEER_IS_NNG", "-lnng"])
+        .map_err(|e| format!("{e}\nnng's library is needed: apt-get install -y gcc nng-utils libnng-dev"))
 }
 
 /// The library is the one that cargo built for this profile, or SPMSG_TEST_LIB; the headers are ours, or in
@@ -162,10 +195,11 @@ fn source_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// `target/<profile>`: test programs are in its `deps`.
+/// `target/<profile>`: test programs are in its `deps`, others in it.
 fn profile_folder() -> Result<PathBuf, Trouble> {
     let program = std::env::current_exe().map_err(|e| format!("current_exe: {e}"))?;
-    match program.ancestors().nth(2) {
+    let is_test = program.parent().is_some_and(|folder| folder.ends_with("deps"));
+    match program.ancestors().nth(if is_test { 2 } else { 1 }) {
         Some(folder) => Ok(folder.to_path_buf()),
         None => Err(format!("{} is not in a target folder", program.display())),
     }

@@ -61,6 +61,7 @@ pub struct Puppet {
     stdin: ChildStdin,
     answers: Receiver<String>,
     transcript: Transcript,
+    is_raw: bool,
 }
 
 impl Puppet {
@@ -82,7 +83,8 @@ impl Puppet {
         let (sender, answers) = mpsc::channel();
         listen(stdout, "<", transcript.clone(), Some(sender));
         listen(stderr, "!", transcript.clone(), None);
-        let mut puppet = Puppet { peer, child, stdin, answers, transcript: transcript.clone() };
+        let mut puppet =
+            Puppet { peer, child, stdin, answers, transcript: transcript.clone(), is_raw: false };
         puppet.order("hello")?;
         Ok((puppet, transcript))
     }
@@ -90,6 +92,16 @@ impl Puppet {
     /// Which implementation this is.
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Remember whether the socket in use is raw.
+    pub fn note_raw(&mut self, is_raw: bool) {
+        self.is_raw = is_raw;
+    }
+
+    /// Whether the socket in use is raw.
+    pub fn is_raw(&self) -> bool {
+        self.is_raw
     }
 
     /// Give a command without waiting for its answer; commands are obeyed one after the other.

@@ -17,6 +17,10 @@ pub struct Setting {
     pub active: Peer,
     /// Who listens first.
     pub passive: Peer,
+    /// Whether the active side's socket is raw.
+    pub active_raw: bool,
+    /// Whether the passive side's socket is raw.
+    pub passive_raw: bool,
     /// Whether the active side binds; the other one connects.
     pub active_binds: bool,
     /// The transport.
@@ -38,35 +42,52 @@ impl Setting {
     pub fn name(&self) -> String {
         let (active, passive) = self.pattern.types();
         let (one, two) = if self.active_binds { (" binds", "") } else { ("", " binds") };
+        let raw = |raw| if raw { "raw " } else { "" };
+        let (raw_one, raw_two) = (raw(self.active_raw), raw(self.passive_raw));
+        let (active_name, passive_name) = (self.active.name(), self.passive.name());
         let wire = self.wire.name();
-        format!("{wire} {active} {}{one}, {passive} {}{two}", self.active.name(), self.passive.name())
+        format!("{wire} {raw_one}{active} {active_name}{one}, {raw_two}{passive} {passive_name}{two}")
     }
 
-    /// Every setting of these two over this transport: six patterns, both roles, both who-binds. Where both
-    /// sides of a pattern are equal, a conversation goes both ways and there is one role.
-    pub fn all(one: Peer, two: Peer, wire: Wire) -> Vec<Setting> {
+    /// Every setting of these two: every transport and pattern that both have, both roles, both who-binds.
+    /// Where both sides of a pattern are equal, a conversation goes both ways and there is one role.
+    pub fn all(one: Peer, two: Peer) -> Vec<Setting> {
         let roles = |pattern: Pattern| {
             if pattern.is_symmetric() { vec![(one, two)] } else { vec![(one, two), (two, one)] }
         };
-        Setting::with_roles(roles, wire)
+        Setting::with_roles(roles)
     }
 
     /// As [`Setting::all`], with both roles for every pattern: for cells in which the roles differ
     /// otherwise.
-    pub fn all_both_roles(one: Peer, two: Peer, wire: Wire) -> Vec<Setting> {
-        Setting::with_roles(|_| vec![(one, two), (two, one)], wire)
+    pub fn all_both_roles(one: Peer, two: Peer) -> Vec<Setting> {
+        Setting::with_roles(|_| vec![(one, two), (two, one)])
     }
 
-    fn with_roles(roles: impl Fn(Pattern) -> Vec<(Peer, Peer)>, wire: Wire) -> Vec<Setting> {
+    fn with_roles(roles: impl Fn(Pattern) -> Vec<(Peer, Peer)>) -> Vec<Setting> {
         let mut settings = Vec::new();
-        for pattern in Pattern::ALL {
+        for (wire, pattern) in Wire::ALL.iter().copied().flat_map(|w| Pattern::ALL.map(|p| (w, p))) {
             for (active, passive) in roles(pattern) {
                 for active_binds in [true, false] {
-                    settings.push(Setting { pattern, active, passive, active_binds, wire });
+                    settings.push(Setting {
+                        pattern,
+                        active,
+                        passive,
+                        active_raw: false,
+                        passive_raw: false,
+                        active_binds,
+                        wire,
+                    });
                 }
             }
         }
+        settings.retain(|s| s.active.speaks(s.pattern) && s.passive.speaks(s.pattern));
         settings
+    }
+
+    /// The same with raw sockets.
+    pub fn with_raw(self, active_raw: bool, passive_raw: bool) -> Setting {
+        Setting { active_raw, passive_raw, ..self }
     }
 
     /// Start both sides, open their sockets, bind one and connect the other.
@@ -74,7 +95,8 @@ impl Setting {
         let place = Place::reserve(self.wire)?;
         let (one, two) = self.pattern.types();
         let (mut active, mut passive) = (stage.spawn(self.active, one)?, stage.spawn(self.passive, two)?);
-        talk::open(self.pattern, &mut active, &mut passive)?;
+        talk::open_active(self.pattern, self.active_raw, &mut active)?;
+        talk::open_passive(self.pattern, self.passive_raw, &mut passive)?;
         let (binder, connector) =
             if self.active_binds { (&mut active, &mut passive) } else { (&mut passive, &mut active) };
         binder.order(&format!("bind {}", place.address()))?;
@@ -91,9 +113,9 @@ impl Scene {
         side.kill()?;
         *side = stage.spawn(side.peer(), "restarted")?;
         if is_active {
-            talk::open_active(setting.pattern, side)?;
+            talk::open_active(setting.pattern, setting.active_raw, side)?;
         } else {
-            talk::open_passive(setting.pattern, side)?;
+            talk::open_passive(setting.pattern, setting.passive_raw, side)?;
         }
         let verb = if is_active == setting.active_binds { "bind" } else { "connect" };
         side.order(&format!("{verb} {}", self.place.address())).map(drop)
@@ -113,16 +135,26 @@ impl Scene {
 #[cfg(test)]
 mod tests {
     use super::Setting;
+    use crate::pattern::Pattern;
     use crate::peer::Peer;
     use crate::place::Wire;
 
     #[test]
     fn every_cell_has_a_name_of_its_own() {
         let mut names: Vec<String> =
-            Setting::all(Peer::SpmsgC, Peer::Mangos, Wire::Tcp).iter().map(Setting::name).collect();
-        assert_eq!(names.len(), 4 * 4 + 2 * 2);
+            Setting::all(Peer::SpmsgC, Peer::Mangos).iter().map(Setting::name).collect();
+        let count = Wire::ALL.len() * (4 * 4 + 2 * 2);
+        assert_eq!(names.len(), count);
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 20);
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn version_1_of_pair_is_for_those_who_have_it() {
+        let has = |one, two| Setting::all(one, two).iter().any(|s| s.pattern == Pattern::Pair1);
+        assert!(has(Peer::SpmsgRust, Peer::Nng));
+        assert!(!has(Peer::SpmsgC, Peer::Nng));
+        assert!(!has(Peer::SpmsgRust, Peer::Nanomsg));
     }
 }

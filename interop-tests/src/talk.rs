@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::Trouble;
-use crate::pattern::Pattern;
+use crate::pattern::{LIMIT, Pattern};
 use crate::puppet::{Puppet, Tally};
 
 /// How long a run of messages may take.
 const RUN: Duration = Duration::from_secs(20);
 
 /// How long a message over an existing path may take before its sender concludes that it was dropped.
-const STEP: Duration = Duration::from_millis(700);
+pub const STEP: Duration = Duration::from_millis(700);
 
 /// One attempt to get a probe through.
 const PROBE: Duration = Duration::from_millis(200);
@@ -37,6 +37,12 @@ impl Run {
     pub fn full(pattern: Pattern, devices: usize, seed: u64) -> Run {
         let sizes = pattern.sizes(devices);
         Run { seed, count: 4 * sizes.len() as u64, sizes }
+    }
+
+    /// One turn of a pattern's sizes.
+    pub fn one_turn(pattern: Pattern, seed: u64) -> Run {
+        let sizes = pattern.sizes(0);
+        Run { seed, count: sizes.len() as u64, sizes }
     }
 
     /// A few small messages.
@@ -84,22 +90,31 @@ impl Account {
 
 /// Open the sockets of a pattern and set what a conversation needs.
 pub fn open(pattern: Pattern, active: &mut Puppet, passive: &mut Puppet) -> Result<(), Trouble> {
-    open_active(pattern, active)?;
-    open_passive(pattern, passive)
+    open_active(pattern, false, active)?;
+    open_passive(pattern, false, passive)
+}
+
+fn open_socket(kind: &str, is_raw: bool, puppet: &mut Puppet) -> Result<(), Trouble> {
+    puppet.order(&format!("open {kind}{}", if is_raw { " raw" } else { "" }))?;
+    puppet.note_raw(is_raw);
+    if puppet.peer().begins_unlimited() {
+        puppet.order(&format!("opt rcvmaxsize {LIMIT}"))?;
+    }
+    Ok(())
 }
 
 /// The active side's part of [`open`].
-pub fn open_active(pattern: Pattern, active: &mut Puppet) -> Result<(), Trouble> {
-    active.order(&format!("open {}", pattern.types().0))?;
-    if pattern == Pattern::Survey {
+pub fn open_active(pattern: Pattern, is_raw: bool, active: &mut Puppet) -> Result<(), Trouble> {
+    open_socket(pattern.types().0, is_raw, active)?;
+    if pattern == Pattern::Survey && !is_raw {
         active.order(&format!("opt deadline {}", SURVEY_DEADLINE.as_millis()))?;
     }
     Ok(())
 }
 
 /// The passive side's part of [`open`].
-pub fn open_passive(pattern: Pattern, passive: &mut Puppet) -> Result<(), Trouble> {
-    passive.order(&format!("open {}", pattern.types().1))?;
+pub fn open_passive(pattern: Pattern, is_raw: bool, passive: &mut Puppet) -> Result<(), Trouble> {
+    open_socket(pattern.types().1, is_raw, passive)?;
     if pattern == Pattern::PubSub {
         passive.order("opt subscribe -")?;
     }
@@ -150,7 +165,9 @@ pub fn converse(
 ) -> Result<Account, Trouble> {
     let back = run.reseeded(run.seed ^ 0x5555_5555);
     match pattern {
-        Pattern::Pair => Ok(stream(active, passive, run)?.plus(stream(passive, active, &back)?)),
+        Pattern::Pair | Pattern::Pair1 => {
+            Ok(stream(active, passive, run)?.plus(stream(passive, active, &back)?))
+        }
         Pattern::PushPull => stream(active, passive, run),
         Pattern::PubSub => step_by_step(active, passive, run),
         Pattern::Bus => Ok(step_by_step(active, passive, run)?.plus(step_by_step(passive, active, &back)?)),
@@ -161,15 +178,17 @@ pub fn converse(
 /// Nothing more comes, on either side.
 pub fn expect_silence(pattern: Pattern, active: &mut Puppet, passive: &mut Puppet) -> Result<(), Trouble> {
     match pattern {
+        Pattern::ReqRep | Pattern::Survey if active.is_raw() => quiet(active)?,
         Pattern::ReqRep => expect_error(active, 100, "EFSM")?,
         Pattern::Survey => survey_ends(active)?,
-        Pattern::Pair | Pattern::Bus => quiet(active)?,
+        Pattern::Pair | Pattern::Pair1 | Pattern::Bus => quiet(active)?,
         Pattern::PubSub | Pattern::PushPull => {}
     }
     quiet(passive)
 }
 
-fn quiet(puppet: &mut Puppet) -> Result<(), Trouble> {
+/// Nothing comes to this one.
+pub fn quiet(puppet: &mut Puppet) -> Result<(), Trouble> {
     puppet.order(&format!("quiet {}", QUIET.as_millis())).map(drop)
 }
 
@@ -190,7 +209,8 @@ fn survey_ends(surveyor: &mut Puppet) -> Result<(), Trouble> {
     expect_error(surveyor, 5000, "EFSM")
 }
 
-fn same(sent: &Tally, came: &Tally) -> Result<(), Trouble> {
+/// What came is what was sent.
+pub fn same(sent: &Tally, came: &Tally) -> Result<(), Trouble> {
     if (sent.count, sent.bytes, &sent.digest) == (came.count, came.bytes, &came.digest) {
         return Ok(());
     }
@@ -229,7 +249,7 @@ pub fn answer_pending(active: &mut Puppet, passive: &mut Puppet, pending: &Run) 
 
 /// One message at a time, for patterns that may drop when a peer is busy: what does not come is sent again,
 /// and nothing may come more often than it was sent.
-fn step_by_step(from: &mut Puppet, to: &mut Puppet, run: &Run) -> Result<Account, Trouble> {
+pub fn step_by_step(from: &mut Puppet, to: &mut Puppet, run: &Run) -> Result<Account, Trouble> {
     let (mut account, mut sendings, mut arrivals) = (Account::default(), 0, 0);
     for number in 0..run.count {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The matrix: every pattern, both roles, both who-binds, over tcp and ipc, against each foreign
+//! The matrix: every pattern, both roles, both who-binds, over every transport, against each foreign
 //! implementation.
 //!
 //! Each cell moves at least 100 messages, empty ones and ones at the receive limit among them, and checks
@@ -8,7 +8,6 @@ use interop_tests::Trouble;
 use interop_tests::cell::{Cell, Stage, run_all};
 use interop_tests::pattern::Pattern;
 use interop_tests::peer::Peer;
-use interop_tests::place::Wire;
 use interop_tests::setting::Setting;
 use interop_tests::talk::{self, Account, Run};
 
@@ -31,64 +30,55 @@ fn conversation(stage: &mut Stage, setting: Setting, seed: u64) -> Result<Accoun
     Ok(account)
 }
 
-fn matrix(one: Peer, two: Peer, wire: Wire) {
+fn matrix(one: Peer, two: Peer) {
     Peer::require(&[one, two]);
-    let cells = Setting::all(one, two, wire)
+    let cells = Setting::all(one, two)
         .into_iter()
         .zip(1_u64..)
         .map(|(setting, seed)| Cell::new(setting.name(), move |stage| conversation(stage, setting, seed)))
         .collect();
-    run_all(&format!("{} and {} over {}", one.name(), two.name(), wire.name()), cells);
+    run_all(&format!("conversations: {} and {}", one.name(), two.name()), cells);
 }
 
 #[test]
-fn r10_r18_r79_r101_spmsg_c_and_nanomsg_over_tcp() {
-    matrix(Peer::SpmsgC, Peer::Nanomsg, Wire::Tcp);
+fn r10_r18_r24_r79_r101_spmsg_c_and_nanomsg() {
+    matrix(Peer::SpmsgC, Peer::Nanomsg);
 }
 
 #[test]
-fn r10_r18_r79_r101_spmsg_rust_and_nanomsg_over_tcp() {
-    matrix(Peer::SpmsgRust, Peer::Nanomsg, Wire::Tcp);
+fn r10_r18_r24_r79_r101_spmsg_rust_and_nanomsg() {
+    matrix(Peer::SpmsgRust, Peer::Nanomsg);
 }
 
 #[test]
-fn r10_r24_r79_r101_spmsg_c_and_nanomsg_over_ipc() {
-    matrix(Peer::SpmsgC, Peer::Nanomsg, Wire::Ipc);
+fn r10_r18_r24_r79_r101_spmsg_c_and_nng() {
+    matrix(Peer::SpmsgC, Peer::Nng);
 }
 
 #[test]
-fn r10_r24_r79_r101_spmsg_rust_and_nanomsg_over_ipc() {
-    matrix(Peer::SpmsgRust, Peer::Nanomsg, Wire::Ipc);
+fn r10_r18_r24_r79_r101_r127_spmsg_rust_and_nng() {
+    matrix(Peer::SpmsgRust, Peer::Nng);
 }
 
 #[test]
-fn r10_r18_r79_r101_spmsg_c_and_mangos_over_tcp() {
-    matrix(Peer::SpmsgC, Peer::Mangos, Wire::Tcp);
+fn r10_r18_r24_r79_r101_spmsg_c_and_mangos() {
+    matrix(Peer::SpmsgC, Peer::Mangos);
 }
 
 #[test]
-fn r10_r18_r79_r101_spmsg_rust_and_mangos_over_tcp() {
-    matrix(Peer::SpmsgRust, Peer::Mangos, Wire::Tcp);
+fn r10_r18_r24_r79_r101_r127_spmsg_rust_and_mangos() {
+    matrix(Peer::SpmsgRust, Peer::Mangos);
 }
 
 #[test]
-fn r10_r24_r79_r101_spmsg_c_and_mangos_over_ipc() {
-    matrix(Peer::SpmsgC, Peer::Mangos, Wire::Ipc);
-}
-
-#[test]
-fn r10_r24_r79_r101_spmsg_rust_and_mangos_over_ipc() {
-    matrix(Peer::SpmsgRust, Peer::Mangos, Wire::Ipc);
+fn r10_r18_r24_r79_r101_spmsg_c_and_spmsg_rust() {
+    matrix(Peer::SpmsgC, Peer::SpmsgRust);
 }
 
 /// If this fails, the fault is in the test's own means or in a foreign peer.
 #[test]
-fn the_foreign_peers_agree_over_tcp() {
-    matrix(Peer::Nanomsg, Peer::Mangos, Wire::Tcp);
-}
-
-/// See above.
-#[test]
-fn the_foreign_peers_agree_over_ipc() {
-    matrix(Peer::Nanomsg, Peer::Mangos, Wire::Ipc);
+fn the_foreign_peers_agree() {
+    matrix(Peer::Nanomsg, Peer::Mangos);
+    matrix(Peer::Nanomsg, Peer::Nng);
+    matrix(Peer::Nng, Peer::Mangos);
 }

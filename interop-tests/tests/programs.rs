@@ -1,5 +1,5 @@
-//! Programs as they were built for nanomsg: the system's nanocat on our library, through the compatibility links
-//! and through LD_PRELOAD, and nanomsg's own perf programs.
+//! Programs as they were built for nanomsg: the system's nanocat on our library, through the compatibility
+//! links and through LD_PRELOAD, and nanomsg's own perf programs.
 
 use std::fs::File;
 use std::path::Path;
@@ -272,7 +272,7 @@ fn nanocat_prints_msgpack_with_all_lengths_of_length() {
     }
 }
 
-/// REP prints a request before it answers: when the answer has come, it would have printed. REQ ends after one.
+/// REP prints a request before it answers: when the answer has come, it would have printed.
 #[test]
 fn nanocat_prints_nothing_unless_told_to() {
     let cats = cats();

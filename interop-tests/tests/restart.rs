@@ -1,6 +1,6 @@
-//! The foreign peer is killed without warning and started again, bound or connecting: our socket is left
-//! alone and the conversation goes on (R230, R235). A request that it had taken is asked again (R142); a
-//! reply to a requester that died is dropped (R160).
+//! One side is killed without warning and started again, bound or connecting, ours or theirs: the other one
+//! is left alone and the conversation goes on (R230, R235). A request that a dead replier had taken is asked
+//! again (R142); a reply to a requester that died is dropped (R160).
 
 use std::time::Duration;
 
@@ -8,14 +8,18 @@ use interop_tests::Trouble;
 use interop_tests::cell::{Cell, Stage, run_all};
 use interop_tests::pattern::Pattern;
 use interop_tests::peer::Peer;
-use interop_tests::place::Wire;
 use interop_tests::puppet::Puppet;
 use interop_tests::setting::{Scene, Setting};
 use interop_tests::talk::{self, Account, Run};
 
 const REPLY_TIME: Duration = Duration::from_secs(15);
 
-fn killed_and_restarted(stage: &mut Stage, setting: Setting, seed: u64) -> Result<Account, Trouble> {
+fn killed_and_restarted(
+    stage: &mut Stage,
+    setting: Setting,
+    is_active: bool,
+    seed: u64,
+) -> Result<Account, Trouble> {
     let pattern = setting.pattern;
     let mut scene = setting.begin(stage)?;
     scene.settle(pattern)?;
@@ -24,9 +28,9 @@ fn killed_and_restarted(stage: &mut Stage, setting: Setting, seed: u64) -> Resul
     if pattern == Pattern::ReqRep {
         ask_and_leave_open(&mut scene, &pending)?;
     }
-    scene.replace(stage, &setting, !setting.active.is_ours())?;
+    scene.replace(stage, &setting, is_active)?;
     if pattern == Pattern::ReqRep {
-        settle_open_request(&mut scene, &pending)?;
+        settle_open_request(&mut scene, is_active, &pending)?;
     }
     scene.settle(pattern)?;
     account = account.plus(scene.converse(pattern, &Run::full(pattern, 0, seed ^ 0xbeef))?);
@@ -50,42 +54,70 @@ fn expect_message(puppet: &mut Puppet, len: usize) -> Result<(), Trouble> {
     Err(format!("wanted a message of {len} bytes, got {answer}"))
 }
 
-/// Our REQ asks the restarted REP again and gets its answer; our REP's answer to a dead REQ succeeds and
-/// goes nowhere.
-fn settle_open_request(scene: &mut Scene, pending: &Run) -> Result<(), Trouble> {
-    if scene.passive.peer().is_ours() {
+/// A REQ asks the restarted REP again and gets its answer; a REP's answer to a dead REQ succeeds and goes
+/// nowhere.
+fn settle_open_request(scene: &mut Scene, active_died: bool, pending: &Run) -> Result<(), Trouble> {
+    if active_died {
         return scene.passive.order("send 6c617465 5000").map(drop);
     }
     talk::answer_pending(&mut scene.active, &mut scene.passive, pending)
 }
 
-fn restart(ours: Peer, foreign: Peer) {
+fn restart(ours: Peer, foreign: Peer, ours_dies: bool) {
     Peer::require(&[ours, foreign]);
-    let cells = [Wire::Tcp, Wire::Ipc]
+    let cells = Setting::all(ours, foreign)
         .into_iter()
-        .flat_map(|wire| Setting::all(ours, foreign, wire))
         .zip(1_u64..)
-        .map(|(setting, seed)| Cell::new(setting.name(), move |s| killed_and_restarted(s, setting, seed)))
+        .map(|(setting, seed)| {
+            let is_active = setting.active.is_ours() == ours_dies;
+            Cell::new(setting.name(), move |s| killed_and_restarted(s, setting, is_active, seed))
+        })
         .collect();
-    run_all(&format!("{} killed and restarted under {}", foreign.name(), ours.name()), cells);
+    let dies = if ours_dies { ours } else { foreign };
+    let column = format!("{} and {}, {} dies", ours.name(), foreign.name(), dies.name());
+    run_all(&format!("killed and restarted: {column}"), cells);
 }
 
 #[test]
 fn r142_r160_r230_r235_nanomsg_killed_and_restarted_under_spmsg_c() {
-    restart(Peer::SpmsgC, Peer::Nanomsg);
+    restart(Peer::SpmsgC, Peer::Nanomsg, false);
 }
 
 #[test]
 fn r142_r160_r230_r235_nanomsg_killed_and_restarted_under_spmsg_rust() {
-    restart(Peer::SpmsgRust, Peer::Nanomsg);
+    restart(Peer::SpmsgRust, Peer::Nanomsg, false);
+}
+
+#[test]
+fn r142_r160_r230_r235_nng_killed_and_restarted_under_spmsg_c() {
+    restart(Peer::SpmsgC, Peer::Nng, false);
+}
+
+#[test]
+fn r142_r160_r230_r235_nng_killed_and_restarted_under_spmsg_rust() {
+    restart(Peer::SpmsgRust, Peer::Nng, false);
 }
 
 #[test]
 fn r142_r160_r230_r235_mangos_killed_and_restarted_under_spmsg_c() {
-    restart(Peer::SpmsgC, Peer::Mangos);
+    restart(Peer::SpmsgC, Peer::Mangos, false);
 }
 
 #[test]
 fn r142_r160_r230_r235_mangos_killed_and_restarted_under_spmsg_rust() {
-    restart(Peer::SpmsgRust, Peer::Mangos);
+    restart(Peer::SpmsgRust, Peer::Mangos, false);
+}
+
+#[test]
+fn spmsg_c_killed_and_restarted_under_foreign_peers() {
+    for foreign in Peer::FOREIGN {
+        restart(Peer::SpmsgC, foreign, true);
+    }
+}
+
+#[test]
+fn spmsg_rust_killed_and_restarted_under_foreign_peers() {
+    for foreign in Peer::FOREIGN {
+        restart(Peer::SpmsgRust, foreign, true);
+    }
 }

@@ -7,7 +7,6 @@ use interop_tests::Trouble;
 use interop_tests::cell::{Cell, Stage, run_all};
 use interop_tests::pattern::Pattern;
 use interop_tests::peer::Peer;
-use interop_tests::place::Wire;
 use interop_tests::setting::{Scene, Setting};
 use interop_tests::talk::{self, Account};
 
@@ -70,16 +69,15 @@ fn deliver(scene: &mut Scene, body: &str) -> Result<u64, Trouble> {
 }
 
 fn topics(ours: Peer) {
-    let foreign = [Peer::Nanomsg, Peer::Mangos];
-    Peer::require(&[ours, foreign[0], foreign[1]]);
-    let cells = foreign
+    Peer::require(&[ours]);
+    Peer::require(&Peer::FOREIGN);
+    let cells = Peer::FOREIGN
         .into_iter()
-        .flat_map(|foreign| [Wire::Tcp, Wire::Ipc].map(|wire| Setting::all(ours, foreign, wire)))
-        .flatten()
+        .flat_map(|foreign| Setting::all(ours, foreign))
         .filter(move |setting| setting.pattern == Pattern::PubSub && setting.passive == ours)
         .map(|setting| Cell::new(setting.name(), move |stage: &mut Stage| filter(stage, setting)))
         .collect();
-    run_all(&format!("topics at {}", ours.name()), cells);
+    run_all(&format!("topics: {}", ours.name()), cells);
 }
 
 #[test]

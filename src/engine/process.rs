@@ -1,6 +1,5 @@
 //! The few things there is one of in a process: the default engine and the inproc names.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use parking_lot::Mutex;
@@ -17,16 +16,19 @@ pub(crate) struct Process {
     pub(crate) inproc: inproc::Registry,
 }
 
+fn forget() {
+    PROCESS.store(std::ptr::null_mut(), Ordering::Release);
+}
+
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
-static INSTALL: Once = Once::new();
 
 /// This process's globals. A forked child gets new ones: the parent's may be locked by threads that do not exist
 /// in the child, so they are forgotten, not freed.
 #[allow(unsafe_code)]
 pub(crate) fn process() -> &'static Process {
-    INSTALL.call_once(|| sys::forget_parent(|| PROCESS.store(std::ptr::null_mut(), Ordering::Release)));
     let mut current = PROCESS.load(Ordering::Acquire);
     if current.is_null() {
+        sys::forget_parent(forget);
         let fresh = Box::into_raw(Box::<Process>::default());
         match PROCESS.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => current = fresh,

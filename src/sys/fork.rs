@@ -4,36 +4,43 @@
 //! the parent's: everything remembers the generation in which it was made, and global state is reached through
 //! pointers that the child forgets (see [`forget_parent`]).
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// Most places that can ask to be forgotten: the core's globals and the C interface's table.
-const FORGETTERS_MAX: usize = 4;
+const FORGETTERS_MAX: usize = 8;
 static FORGETTERS: [AtomicPtr<()>; FORGETTERS_MAX] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; FORGETTERS_MAX];
-static FORGETTERS_LEN: AtomicUsize = AtomicUsize::new(0);
-static INSTALL: Once = Once::new();
+/// Not a `Once`: one that another thread is inside of at the moment of a fork stays closed in the child for ever.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// How many forks lie between the first process and this one, as far as the library was loaded.
+/// How many forks lie between the first process and this one, as far as the library was loaded. Only whether two of
+/// these are equal means anything.
 pub(crate) fn generation() -> u64 {
-    INSTALL.call_once(|| {
+    if !INSTALLED.load(Ordering::Acquire) {
+        // Two threads may both get here: then each fork counts twice, which is as good.
         // SAFETY: the handler is a plain function that lives as long as the process and only stores to atomics,
         // which is safe in the child of a threaded process.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    });
+        INSTALLED.store(true, Ordering::Release);
+    }
     GENERATION.load(Ordering::Acquire)
 }
 
-/// Has `forget` called in the child of every later fork. It runs where hardly anything is allowed: it may store to
-/// atomics and must not lock, allocate or free.
+/// Has `forget` called in the child of every later fork; asking again changes nothing. It runs where hardly anything is
+/// allowed: it may store to atomics and must not lock, allocate or free.
 pub(crate) fn forget_parent(forget: fn()) {
-    let at = FORGETTERS_LEN.fetch_add(1, Ordering::AcqRel);
-    if let Some(place) = FORGETTERS.get(at) {
-        place.store(forget as *mut (), Ordering::Release);
+    generation();
+    let forget = forget as *mut ();
+    for place in &FORGETTERS {
+        match place.compare_exchange(std::ptr::null_mut(), forget, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return,
+            Err(other) if other == forget => return,
+            Err(_) => (),
+        }
     }
-    debug_assert!(at < FORGETTERS_MAX);
+    debug_assert!(false, "more than {FORGETTERS_MAX} places want to be forgotten");
 }
 
 extern "C" fn in_child() {

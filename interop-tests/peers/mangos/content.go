@@ -11,6 +11,7 @@ import (
 // stream is a numbered run of generated messages: number i has size sizes[i % len(sizes)].
 type stream struct {
 	seed, from, count uint64
+	seeds             []uint64 // of which seed is the first
 	sizes             []int
 	deadline          time.Time
 }
@@ -20,8 +21,16 @@ func parseStream(words []string) (*stream, error) {
 		return nil, fmt.Errorf("wanted SEED FROM COUNT SIZES MS")
 	}
 	s := &stream{}
-	for i, field := range []*uint64{&s.seed, &s.from, &s.count} {
-		v, err := strconv.ParseUint(words[1+i], 10, 64)
+	for _, text := range strings.Split(words[1], ",") {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		s.seeds = append(s.seeds, seed)
+	}
+	s.seed = s.seeds[0]
+	for i, field := range []*uint64{&s.from, &s.count} {
+		v, err := strconv.ParseUint(words[2+i], 10, 64)
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 	"go.nanomsg.org/mangos/v3"
 	"go.nanomsg.org/mangos/v3/protocol/bus"
 	"go.nanomsg.org/mangos/v3/protocol/pair"
+	"go.nanomsg.org/mangos/v3/protocol/pair1"
 	"go.nanomsg.org/mangos/v3/protocol/pub"
 	"go.nanomsg.org/mangos/v3/protocol/pull"
 	"go.nanomsg.org/mangos/v3/protocol/push"
@@ -27,6 +28,7 @@ import (
 	"go.nanomsg.org/mangos/v3/protocol/surveyor"
 	"go.nanomsg.org/mangos/v3/protocol/xbus"
 	"go.nanomsg.org/mangos/v3/protocol/xpair"
+	"go.nanomsg.org/mangos/v3/protocol/xpair1"
 	"go.nanomsg.org/mangos/v3/protocol/xpub"
 	"go.nanomsg.org/mangos/v3/protocol/xpull"
 	"go.nanomsg.org/mangos/v3/protocol/xpush"
@@ -44,13 +46,13 @@ type maker func() (mangos.Socket, error)
 var cooked = map[string]maker{
 	"pair": pair.NewSocket, "bus": bus.NewSocket, "req": req.NewSocket, "rep": rep.NewSocket,
 	"pub": pub.NewSocket, "sub": sub.NewSocket, "push": push.NewSocket, "pull": pull.NewSocket,
-	"surveyor": surveyor.NewSocket, "respondent": respondent.NewSocket,
+	"surveyor": surveyor.NewSocket, "respondent": respondent.NewSocket, "pair1": pair1.NewSocket,
 }
 
 var raw = map[string]maker{
 	"pair": xpair.NewSocket, "bus": xbus.NewSocket, "req": xreq.NewSocket, "rep": xrep.NewSocket,
 	"pub": xpub.NewSocket, "sub": xsub.NewSocket, "push": xpush.NewSocket, "pull": xpull.NewSocket,
-	"surveyor": xsurveyor.NewSocket, "respondent": xrespondent.NewSocket,
+	"surveyor": xsurveyor.NewSocket, "respondent": xrespondent.NewSocket, "pair1": xpair1.NewSocket,
 }
 
 // puppet is one socket with a count of its pipes.
@@ -58,6 +60,9 @@ type puppet struct {
 	socket mangos.Socket
 	kind   string
 	raw    bool
+
+	in, out []byte // headers of a raw socket: received last, to be sent next
+	lastID  uint32 // of a raw question
 
 	lock    sync.Mutex
 	changed *sync.Cond
@@ -79,6 +84,9 @@ func open(kind string, isRaw bool) (*puppet, error) {
 		return nil, err
 	}
 	p := &puppet{socket: socket, kind: kind, raw: isRaw}
+	if kind == "pair1" {
+		p.out = []byte{0, 0, 0, 0} // no hop was made yet
+	}
 	p.changed = sync.NewCond(&p.lock)
 	socket.SetPipeEventHook(p.onPipe)
 	return p, nil
@@ -98,7 +106,16 @@ func (p *puppet) onPipe(event mangos.PipeEvent, _ mangos.Pipe) {
 }
 
 // wait blocks until enough pipes are there, now or in all.
-func (p *puppet) wait(inAll bool, wanted int, timeout time.Duration) error {
+func (p *puppet) wait(what string, wanted int, timeout time.Duration) error {
+	enough := func() bool {
+		switch what {
+		case "wait-pipes":
+			return p.pipes >= wanted
+		case "wait-rejoined":
+			return p.joined >= wanted && p.pipes == 1
+		}
+		return p.joined >= wanted
+	}
 	expired := false
 	timer := time.AfterFunc(timeout, func() {
 		p.lock.Lock()
@@ -110,7 +127,7 @@ func (p *puppet) wait(inAll bool, wanted int, timeout time.Duration) error {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	for !expired {
-		if (inAll && p.joined >= wanted) || (!inAll && p.pipes >= wanted) {
+		if enough() {
 			return nil
 		}
 		p.changed.Wait()
@@ -173,6 +190,8 @@ func name(err error) string {
 		return "EFSM " + err.Error()
 	case errors.Is(err, mangos.ErrProtoOp):
 		return "ENOTSUP " + err.Error()
+	case errors.Is(err, errHeader):
+		return "EPROTO " + err.Error()
 	case errors.Is(err, mangos.ErrClosed):
 		return "EBADF " + err.Error()
 	case strings.Contains(err.Error(), "address already in use"), errors.Is(err, mangos.ErrAddrInUse):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.nanomsg.org/mangos/v3"
@@ -40,7 +41,7 @@ func (run *script) command(words []string) (string, error) {
 		return "", errors.New("no socket is open")
 	}
 	switch words[0] {
-	case "burst", "drain", "sift", "ask", "answer":
+	case "burst", "drain", "sift", "ask", "answer", "gather", "glean":
 		return run.now.stream(words)
 	}
 	return run.now.single(words)
@@ -118,12 +119,12 @@ func (p *puppet) single(words []string) (string, error) {
 	}
 	deadline := time.Now().Add(timeout)
 	switch words[0] {
-	case "wait-pipes", "wait-joined":
+	case "wait-pipes", "wait-joined", "wait-rejoined":
 		wanted, err := strconv.Atoi(one)
 		if err != nil {
 			return "", err
 		}
-		return "ok", p.wait(words[0] == "wait-joined", wanted, timeout)
+		return "ok", p.wait(words[0], wanted, timeout)
 	case "send":
 		body, err := parseHex(one)
 		if err != nil {
@@ -159,8 +160,10 @@ func (p *puppet) stream(words []string) (string, error) {
 		err = p.sift(s, &t)
 	case "ask":
 		err = p.ask(s, &t, max(last, 1))
-	case "answer":
-		err = p.answer(s, &t, uint64(last))
+	case "answer", "gather":
+		err = p.gather(s, &t, uint64(last))
+	case "glean":
+		return p.glean(s, uint64(last))
 	}
 	return t.String(), err
 }
@@ -175,7 +178,23 @@ func (p *puppet) receive(deadline time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.socket.Recv()
+	return p.receiveNow()
+}
+
+func (p *puppet) receiveNow() ([]byte, error) {
+	if !p.raw {
+		return p.socket.Recv()
+	}
+	m, err := p.socket.RecvMsg()
+	if err != nil {
+		return nil, err
+	}
+	defer m.Free()
+	p.in = append([]byte{}, m.Header...)
+	if !p.headerIsRight() {
+		return nil, fmt.Errorf("%w %x", errHeader, p.in)
+	}
+	return append([]byte{}, m.Body...), nil
 }
 
 func (p *puppet) transmit(body []byte, deadline time.Time) error {
@@ -183,7 +202,16 @@ func (p *puppet) transmit(body []byte, deadline time.Time) error {
 	if err != nil && !errors.Is(err, mangos.ErrBadOption) {
 		return err // senders that never block know no deadline
 	}
-	return p.socket.Send(body)
+	if !p.raw {
+		return p.socket.Send(body)
+	}
+	m := mangos.NewMessage(len(body))
+	m.Header = append(m.Header, p.out...)
+	m.Body = append(m.Body, body...)
+	if err = p.socket.SendMsg(m); err != nil {
+		m.Free()
+	}
+	return err
 }
 
 // receiveContent skips probes: those only prove that a path exists.
@@ -287,17 +315,24 @@ func (p *puppet) sift(s *stream, t *tally) error {
 	return nil
 }
 
-// collect gathers the answers to one question; false means that the survey's time was up.
+// collect gathers the answers to one question; false means that it is to be asked again.
 func (p *puppet) collect(s *stream, index uint64, voices int) (bool, error) {
+	until := s.deadline
+	if p.raw {
+		until = minTime(until, time.Now().Add(rawPatience))
+	}
 	heard := make([]bool, voices)
-	for missing := voices; missing > 0; missing-- {
-		body, err := p.socket.Recv()
+	for missing := voices; missing > 0; {
+		body, err := p.receive(until)
 		if err != nil {
 			expired := errors.Is(err, mangos.ErrRecvTimeout) || errors.Is(err, mangos.ErrProtoState)
-			if p.kind == "surveyor" && expired && time.Now().Before(s.deadline) {
+			if (p.kind == "surveyor" || p.raw) && expired && time.Now().Before(s.deadline) {
 				return false, nil
 			}
 			return false, err
+		}
+		if !p.isCurrent() {
+			continue
 		}
 		voice := 0
 		for voice < voices && (heard[voice] || !bytes.Equal(body, s.content(s.seed+1+uint64(voice), index))) {
@@ -307,6 +342,7 @@ func (p *puppet) collect(s *stream, index uint64, voices int) (bool, error) {
 			return false, s.mismatch(index, body)
 		}
 		heard[voice] = true
+		missing--
 	}
 	return true, nil
 }
@@ -314,11 +350,9 @@ func (p *puppet) collect(s *stream, index uint64, voices int) (bool, error) {
 func (p *puppet) ask(s *stream, t *tally, voices int) error {
 	for i := s.from; i < s.end(); {
 		body := s.content(s.seed, i)
-		err := p.socket.SetOption(mangos.OptionRecvDeadline, left(s.deadline))
+		p.prepareQuestion()
+		err := p.transmit(body, s.deadline)
 		if err != nil {
-			return err
-		}
-		if err = p.transmit(body, s.deadline); err != nil {
 			return err
 		}
 		all, err := p.collect(s, i, voices)
@@ -335,27 +369,84 @@ func (p *puppet) ask(s *stream, t *tally, voices int) error {
 	return nil
 }
 
-// answer replies to each question; a repeat of the one before is answered again.
-func (p *puppet) answer(s *stream, t *tally, rank uint64) error {
-	for next := s.from; next < s.end(); {
+// answer replies to message number index of this seed, if this socket is one that answers.
+func (p *puppet) answer(s *stream, seed, index uint64) error {
+	if p.kind != "rep" && p.kind != "respondent" {
+		return nil
+	}
+	p.out = p.in
+	return p.transmit(s.content(seed, index), s.deadline)
+}
+
+// gather receives everything of several streams, each in order; the one before may come again.
+func (p *puppet) gather(s *stream, t *tally, rank uint64) error {
+	next := make([]uint64, len(s.seeds))
+	for i := range next {
+		next[i] = s.from
+	}
+	for t.count < s.count*uint64(len(s.seeds)) {
 		body, err := p.receiveContent(s.deadline)
 		if err != nil {
+			fmt.Printf("# %d came\n", t.count)
 			return err
 		}
-		heard := next
+		which, index := s.identify(next, body)
 		switch {
-		case s.matches(next, body):
+		case which < 0:
+			return s.mismatch(next[0], body)
+		case index == next[which]:
 			t.add(body)
-		case next > 0 && s.matches(next-1, body):
-			t.repeats++
-			heard = next - 1
+			next[which]++
 		default:
-			return s.mismatch(next, body)
+			t.repeats++
 		}
-		if err = p.transmit(s.content(s.seed+1+rank, heard), s.deadline); err != nil {
+		if err = p.answer(s, s.seeds[which]+1+rank, index); err != nil {
 			return err
 		}
-		next = heard + 1
 	}
 	return nil
+}
+
+// identify finds the stream whose next message this is, or whose last one it is again.
+func (s *stream) identify(next []uint64, body []byte) (int, uint64) {
+	for i, seed := range s.seeds {
+		if next[i] < s.end() && bytes.Equal(body, s.content(seed, next[i])) {
+			return i, next[i]
+		}
+	}
+	for i, seed := range s.seeds {
+		if next[i] > 0 && bytes.Equal(body, s.content(seed, next[i]-1)) {
+			return i, next[i] - 1
+		}
+	}
+	return -1, 0
+}
+
+// glean receives whatever part of a stream comes to this socket within the time, and says which
+// numbers they were.
+func (p *puppet) glean(s *stream, rank uint64) (string, error) {
+	var came []string
+	for next := s.from; next < s.end(); next++ {
+		body, err := p.receiveContent(s.deadline)
+		if errors.Is(err, mangos.ErrRecvTimeout) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		for next < s.end() && !s.matches(next, body) {
+			next++
+		}
+		if next == s.end() {
+			return "", errors.New("glean: not in the stream, or out of order")
+		}
+		if err = p.answer(s, s.seed+1+rank, next); err != nil {
+			return "", err
+		}
+		came = append(came, strconv.FormatUint(next, 10))
+	}
+	if came == nil {
+		return "ok -", nil
+	}
+	return "ok " + strings.Join(came, ","), nil
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// A numbered run of generated messages: number i has size `sizes[i % n]`.
 pub struct Run {
-    pub seed: u64,
+    pub seeds: Vec<u64>,
     pub from: u64,
     pub end: u64,
     pub sizes: Vec<usize>,
@@ -13,18 +13,24 @@ pub struct Run {
 }
 
 impl Run {
-    /// From the words of a command: VERB SEED FROM COUNT SIZES MS.
+    /// From the words of a command: VERB SEEDS FROM COUNT SIZES MS.
     pub fn parse(words: &[&str]) -> Option<Run> {
         let number = |at: usize| words.get(at)?.parse::<u64>().ok();
         let from = number(2)?;
+        let seeds: Result<Vec<u64>, _> = words.get(1)?.split(',').map(str::parse).collect();
         let sizes: Result<Vec<usize>, _> = words.get(4)?.split(',').map(str::parse).collect();
         Some(Run {
-            seed: number(1)?,
+            seeds: seeds.ok().filter(|seeds| !seeds.is_empty())?,
             from,
             end: from + number(3)?,
             sizes: sizes.ok()?,
             deadline: Instant::now() + Duration::from_millis(number(5)?),
         })
+    }
+
+    /// The seed of a run that is one stream.
+    pub fn seed(&self) -> u64 {
+        self.seeds[0]
     }
 
     /// Message number `index` as the run of this seed would have it.
@@ -45,7 +51,7 @@ impl Run {
     /// Whether this is message number `index`.
     pub fn matches(&self, index: u64, body: &[u8]) -> bool {
         self.sizes[(index % self.sizes.len() as u64) as usize] == body.len()
-            && self.content(self.seed, index) == body
+            && self.content(self.seed(), index) == body
     }
 }
 

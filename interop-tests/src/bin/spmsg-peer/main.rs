@@ -2,16 +2,16 @@
 //! command per line on stdin, one answer per line on stdout.
 
 mod content;
+mod seat;
 mod talk;
 
 use std::io::BufRead;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spmsg::{Device, Error, Mode, Protocol, Socket};
 
 use content::{Run, parse_hex, show};
-use talk::{Failure, PROBE, failure};
+use seat::{Failure, PROBE, Seat, failure};
 
 /// How often counters are looked at while waiting for a connection: there is no call that blocks until one
 /// comes.
@@ -20,7 +20,7 @@ const POLLED_EVERY: Duration = Duration::from_millis(1);
 /// The sockets that the commands opened; one of them is in use.
 #[derive(Default)]
 struct Script {
-    sockets: Vec<Arc<Socket>>,
+    seats: Vec<Seat>,
     current: usize,
 }
 
@@ -36,10 +36,10 @@ impl Script {
             }
             "device" => self.device(words),
             _ => {
-                let socket = self.sockets.get(self.current).ok_or("no socket is open")?;
+                let seat = self.seats.get_mut(self.current).ok_or("no socket is open")?;
                 match words[0] {
-                    "burst" | "drain" | "sift" | "ask" | "answer" => run(socket, words),
-                    _ => single(socket, words),
+                    "burst" | "drain" | "sift" | "ask" | "answer" | "gather" | "glean" => run(seat, words),
+                    _ => single(seat, words),
                 }
             }
         }
@@ -48,6 +48,7 @@ impl Script {
     fn open(&mut self, words: &[&str]) -> Result<String, Failure> {
         let protocol = match *words.get(1).ok_or("wanted TYPE")? {
             "pair" => Protocol::Pair,
+            "pair1" => Protocol::Pair1,
             "bus" => Protocol::Bus,
             "req" => Protocol::Req,
             "rep" => Protocol::Rep,
@@ -60,20 +61,20 @@ impl Script {
             other => return Err(format!("no such type: {other}")),
         };
         let mode = if words.get(2) == Some(&"raw") { Mode::Raw } else { Mode::Cooked };
-        self.sockets.push(Arc::new(Socket::new(protocol, mode)));
-        self.current = self.sockets.len() - 1;
+        self.seats.push(Seat::new(protocol, mode));
+        self.current = self.seats.len() - 1;
         Ok(format!("ok {}", self.current))
     }
 
     fn index(&self, words: &[&str], at: usize) -> Result<usize, Failure> {
         let index = words.get(at).and_then(|word| word.parse().ok());
-        index.filter(|i| *i < self.sockets.len()).ok_or_else(|| "no such socket".to_owned())
+        index.filter(|i| *i < self.seats.len()).ok_or_else(|| "no such socket".to_owned())
     }
 
     fn device(&self, words: &[&str]) -> Result<String, Failure> {
-        let first = self.sockets[self.index(words, 1)?].clone();
+        let first = self.seats[self.index(words, 1)?].socket.clone();
         let second = match words.get(2) {
-            Some(_) => self.sockets[self.index(words, 2)?].clone(),
+            Some(_) => self.seats[self.index(words, 2)?].socket.clone(),
             None => first.clone(),
         };
         Device::new(&first, &second).map_err(|error| failure(&error))?;
@@ -85,36 +86,38 @@ impl Script {
     }
 }
 
-fn run(socket: &Socket, words: &[&str]) -> Result<String, Failure> {
+fn run(seat: &mut Seat, words: &[&str]) -> Result<String, Failure> {
     let run = Run::parse(words).ok_or("wanted SEED FROM COUNT SIZES MS")?;
     let last = words.get(6).and_then(|word| word.parse().ok());
     let tally = match words[0] {
-        "burst" => talk::burst(socket, &run),
-        "drain" => talk::drain(socket, &run),
-        "sift" => talk::sift(socket, &run),
-        "ask" => talk::ask(socket, &run, last.unwrap_or(1)),
-        _ => talk::answer(socket, &run, last.unwrap_or(0)),
+        "burst" => talk::burst(seat, &run),
+        "drain" => talk::drain(seat, &run),
+        "sift" => talk::sift(seat, &run),
+        "ask" => talk::ask(seat, &run, last.unwrap_or(1)),
+        "glean" => return Ok(format!("ok {}", talk::glean(seat, &run, last.unwrap_or(0))?)),
+        _ => talk::gather(seat, &run, last.unwrap_or(0)),
     }?;
     Ok(format!("ok {tally}"))
 }
 
 /// Commands that concern one endpoint or one message.
-fn single(socket: &Socket, words: &[&str]) -> Result<String, Failure> {
+fn single(seat: &mut Seat, words: &[&str]) -> Result<String, Failure> {
     let word = |at: usize| words.get(at).copied().unwrap_or_default();
     let until = |at: usize| Instant::now() + Duration::from_millis(word(at).parse().unwrap_or(0));
     let named = |error: Error| failure(&error);
+    let socket = seat.socket.clone();
     let done = match words[0] {
-        "opt" => set_option(socket, word(1), word(2)),
+        "opt" => set_option(&socket, word(1), word(2)),
         "bind" => socket.bind(word(1)).map(drop).map_err(named),
         "connect" => socket.connect(word(1)).map(drop).map_err(named),
         "close" => socket.close().map_err(named),
-        "wait-pipes" | "wait-joined" => wait(socket, words[0] == "wait-joined", word(1), until(2)),
-        "send" => talk::transmit(socket, parse_hex(word(1)).ok_or("bad hex")?, until(2)),
-        "quiet" => talk::quiet(socket, until(1)),
-        "probe" => talk::transmit(socket, format!("{PROBE}{}", word(1)).into_bytes(), until(2)),
-        "seek" => talk::seek(socket, format!("{PROBE}{}", word(1)).as_bytes(), until(2)),
+        "wait-pipes" | "wait-joined" | "wait-rejoined" => wait(&socket, words[0], word(1), until(2)),
+        "send" => seat.transmit(parse_hex(word(1)).ok_or("bad hex")?, until(2)),
+        "quiet" => talk::quiet(seat, until(1)),
+        "probe" => seat.transmit(format!("{PROBE}{}", word(1)).into_bytes(), until(2)),
+        "seek" => talk::seek(seat, format!("{PROBE}{}", word(1)).as_bytes(), until(2)),
         "recv" => {
-            let body = talk::receive_content(socket, until(1)).map_err(named)?;
+            let body = seat.receive_content(until(1)).map_err(named)?;
             return Ok(format!("msg {} {}", body.len(), show(&body)));
         }
         other => Err(format!("no such command: {other}")),
@@ -156,13 +159,18 @@ fn set_option(socket: &Socket, name: &str, text: &str) -> Result<(), Failure> {
     done.map_err(|error| failure(&error))
 }
 
-fn wait(socket: &Socket, in_all: bool, wanted: &str, deadline: Instant) -> Result<(), Failure> {
+fn wait(socket: &Socket, what: &str, wanted: &str, deadline: Instant) -> Result<(), Failure> {
     let wanted: u64 = wanted.parse().map_err(|_| "wanted a number")?;
     loop {
         let counters = socket.statistics().map_err(|error| failure(&error))?;
         let now = counters.current_connections;
         let joined = counters.established_connections + counters.accepted_connections;
-        if wanted <= if in_all { joined } else { now } {
+        let enough = match what {
+            "wait-pipes" => now >= wanted,
+            "wait-rejoined" => joined >= wanted && now == 1,
+            _ => joined >= wanted,
+        };
+        if enough {
             return Ok(());
         }
         if Instant::now() >= deadline {
