@@ -126,6 +126,13 @@ pub const RESOLVER_THREADS_MAX: usize = 8;
 pub const GUEST_TICK: Duration = Duration::from_millis(1);
 /// Looks that find the same guest inside before the I/O thread sleeps until that one leaves.
 pub const GUEST_TICKS_PATIENCE: u32 = 2;
+/// How long a thread that turns the reactor looks for events before it sleeps, in a brisk conversation only: about what
+/// one wake-up costs.
+pub const SPIN_MAX: Duration = Duration::from_micros(50);
+/// A conversation is brisk if the program was away for less than this between two waits...
+pub const SPIN_IF_AWAY_BELOW: Duration = Duration::from_micros(100);
+/// ... and the last wait was shorter than this. Rare traffic never spins.
+pub const SPIN_IF_WAITED_BELOW: Duration = Duration::from_micros(150);
 /// A sender writes itself once this much waits, without handing over to the I/O thread.
 pub const INLINE_WRITE_BYTES: usize = 64 * 1024;
 /// A wire not written to for this long counts as idle: the next send is written at once.

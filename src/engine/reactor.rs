@@ -15,12 +15,15 @@ use parking_lot::Mutex;
 use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
 use super::turns::Turns;
-use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES};
+use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_MAX};
 
 thread_local! {
     /// Address of the reactor that this thread turns.
     static TURNING: Cell<usize> = const { Cell::new(0) };
 }
+
+/// Environment variable that switches spinning off.
+const SPIN_VARIABLE: &str = "SPMSG_SPIN";
 
 /// The token of the waker; sources get all others.
 const WAKE: Token = Token(usize::MAX);
@@ -85,6 +88,8 @@ pub(crate) struct Reactor {
     timers: Mutex<Timers<Weak<dyn Source>>>,
     inbox: Mutex<Vec<Task>>,
     stop: AtomicBool,
+    may_spin: bool,
+    tempo: Mutex<Tempo>,
     /// An I/O thread looks after this reactor: blocked threads may leave it to that one.
     has_thread: AtomicBool,
     looks: AtomicUsize,
@@ -119,6 +124,8 @@ impl Reactor {
             timers: Mutex::new(Timers::new()),
             inbox: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
+            may_spin: may_spin(),
+            tempo: Mutex::new(Tempo::default()),
             has_thread: AtomicBool::new(false),
             looks: AtomicUsize::new(0),
         }))
@@ -192,7 +199,7 @@ impl Reactor {
         self.has_thread.store(true, Ordering::SeqCst);
         while self.turns.begin_duty(|| self.stop.load(Ordering::SeqCst)) {
             // A panic is a bug of ours; it costs what was being done, not the host's other connections.
-            let turn = std::panic::AssertUnwindSafe(|| self.turn_alone(None));
+            let turn = std::panic::AssertUnwindSafe(|| self.turn_alone(None, false));
             let turned = std::panic::catch_unwind(turn);
             self.turns.end(|| self.has_work());
             if let Ok(Err(_)) | Err(_) = turned {
@@ -256,25 +263,29 @@ impl Reactor {
         TURNING.try_with(|turning| turning.get() == std::ptr::from_ref(self).addr()).unwrap_or(false)
     }
 
-    fn turn_alone(&self, timeout: Option<Duration>) -> io::Result<()> {
+    fn turn_alone(&self, timeout: Option<Duration>, spin: bool) -> io::Result<()> {
         let mark = |address| {
             // A thread that is being torn down runs no signal handlers worth this.
             let _ = TURNING.try_with(|turning| turning.set(address));
         };
         mark(std::ptr::from_ref(self).addr());
-        let turned = self.turn_marked(timeout);
+        let turned = self.turn_marked(timeout, spin);
         mark(0);
         turned
     }
 
-    fn turn_marked(&self, timeout: Option<Duration>) -> io::Result<()> {
+    fn turn_marked(&self, timeout: Option<Duration>, spin: bool) -> io::Result<()> {
         let mut guard = self.poll.lock();
         let Turning { poll, events, block, tasks } = &mut *guard;
         self.looks.fetch_add(1, Ordering::Relaxed);
         self.asleep.store(true, Ordering::SeqCst);
         let at_once = self.nudged.swap(false, Ordering::SeqCst) || self.has_work();
         let timeout = if at_once { Some(Duration::ZERO) } else { self.until_next_timer(timeout) };
-        let polled = poll.poll(events, timeout);
+        let spun = if spin && !at_once { spin_for_events(poll, events) } else { Ok(false) };
+        let polled = match spun {
+            Ok(false) => poll.poll(events, timeout),
+            other => other.map(drop),
+        };
         self.asleep.store(false, Ordering::SeqCst);
         polled?;
         let mut turn = Turn { now: Instant::now(), block };
@@ -340,8 +351,53 @@ pub(crate) struct Seat<'a> {
 impl Seat<'_> {
     /// One turn. An error of kind `Interrupted` says that a signal handler ran in this thread.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.reactor.turn_alone(timeout)
+        let began = Instant::now();
+        let spin = self.reactor.may_spin && self.reactor.tempo.lock().is_brisk(began);
+        let turned = self.reactor.turn_alone(timeout, spin);
+        self.reactor.tempo.lock().note(began, Instant::now());
+        turned
     }
+}
+
+/// How quickly guests come back, and how long they waited last.
+#[derive(Debug, Default)]
+struct Tempo {
+    left: Option<Instant>,
+    last_wait: Duration,
+}
+
+impl Tempo {
+    /// A conversation in which the next event is probably nearer than a wake-up takes.
+    fn is_brisk(&self, now: Instant) -> bool {
+        let away = self.left.map_or(Duration::MAX, |left| now.saturating_duration_since(left));
+        away < SPIN_IF_AWAY_BELOW && self.last_wait < SPIN_IF_WAITED_BELOW
+    }
+
+    fn note(&mut self, began: Instant, ended: Instant) {
+        self.last_wait = ended.saturating_duration_since(began);
+        self.left = Some(ended);
+    }
+}
+
+/// Looks for events without sleeping, for a bounded time; whether there are some.
+fn spin_for_events(poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
+    let end = Instant::now() + SPIN_MAX;
+    loop {
+        poll.poll(events, Some(Duration::ZERO))?;
+        if !events.is_empty() {
+            return Ok(true);
+        }
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// Spinning helps only where the other side runs at the same time; `SPMSG_SPIN=0` in the environment switches it off.
+fn may_spin() -> bool {
+    let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+    several && std::env::var_os(SPIN_VARIABLE).is_none_or(|value| value != "0")
 }
 
 impl Drop for Seat<'_> {
@@ -397,5 +453,23 @@ impl Sources {
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push((token.0 & SLOT_MASK) as u32);
         Some(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_brisk_conversations_spin() {
+        let start = Instant::now();
+        let at = |us| start + Duration::from_micros(us);
+        let mut tempo = Tempo::default();
+        assert!(!tempo.is_brisk(start), "nobody was here before");
+        tempo.note(start, at(20));
+        assert!(tempo.is_brisk(at(30)));
+        assert!(!tempo.is_brisk(at(1020)), "away for a millisecond");
+        tempo.note(at(30), at(1030));
+        assert!(!tempo.is_brisk(at(1031)), "the last wait was long");
     }
 }
