@@ -3,12 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::limits::DEVICE_BURST_MESSAGES;
 use crate::message::Message;
 use crate::protocol::{Mode, Protocol};
 use crate::socket::{Interest, PollItem, Socket, poll};
-
-/// Messages moved in one direction before the other is looked at again.
-const BURST_MESSAGES: usize = 64;
 
 /// A forwarder between raw sockets: headers and bodies pass unchanged (R224), at most one message per direction waits
 /// in it (R228).
@@ -128,7 +126,7 @@ impl<'a> Way<'a> {
     /// Moves messages as long as neither side would block. Returns whether any moved.
     fn advance(&mut self) -> Result<bool, Error> {
         let mut moved = false;
-        for _ in 0..BURST_MESSAGES {
+        for _ in 0..DEVICE_BURST_MESSAGES {
             let (message, fresh) = match self.held.take() {
                 Some(message) => (message, false),
                 None => match self.from.try_recv() {

@@ -121,6 +121,8 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 pub const KEEPALIVE_PROBES: u32 = 4;
 /// Name look-ups at a time, each on a thread of its own: the system's resolver may hang for half a minute.
 pub const RESOLVER_THREADS_MAX: usize = 8;
+/// Messages a device moves in one direction before it looks at the other again.
+pub const DEVICE_BURST_MESSAGES: usize = 64;
 /// How often the I/O thread looks whether threads that turn the reactor themselves still do. What arrives while they
 /// are away waits that long at most.
 pub const GUEST_TICK: Duration = Duration::from_millis(1);
