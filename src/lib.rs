@@ -41,6 +41,7 @@ mod address;
 mod device;
 mod engine;
 mod error;
+mod frames;
 pub mod limits;
 mod message;
 mod options;

@@ -27,8 +27,14 @@ pub const BUS_HEADER_BYTES: usize = 8;
 pub const REQ_RESEND_DEFAULT: Duration = Duration::from_millis(60_000);
 /// Time a survey stays open (R201; the draft's 60 s is used by nobody).
 pub const SURVEY_DEADLINE_DEFAULT: Duration = Duration::from_millis(1_000);
-/// An empty receive queue keeps room for this many messages (about 120 bytes each) and gives the rest back.
-pub const RECV_QUEUE_KEEP_MESSAGES: usize = 1024;
+/// Received payloads up to this many bytes are copied into a block with others; larger ones get memory of their own,
+/// which a second copy would cost more than.
+pub const FRAME_COPY_MAX_BYTES: usize = 4 * 1024;
+/// An empty receive queue of one peer keeps this many bytes; ten thousand idle peers must not hold what a burst once
+/// needed.
+pub const FRAMES_KEEP_BYTES: usize = 1024;
+/// What an empty socket keeps for the next block that one of its peers sends: what one read takes, and a little more.
+pub const FRAMES_SPARE_MAX_BYTES: usize = 256 * 1024;
 /// Best priority of an endpoint.
 pub const PRIORITY_BEST: u8 = 1;
 /// Worst priority of an endpoint.
@@ -137,8 +143,14 @@ pub const SPIN_IF_AWAY_BELOW: Duration = Duration::from_micros(100);
 pub const SPIN_IF_WAITED_BELOW: Duration = Duration::from_micros(150);
 /// A sender writes itself once this much waits, without handing over to the I/O thread.
 pub const INLINE_WRITE_BYTES: usize = 64 * 1024;
-/// A wire not written to for this long counts as idle: the next send is written at once.
-pub const WIRE_IDLE_AFTER: Duration = Duration::from_micros(20);
+/// A wire not written to for this long counts as idle: the next send is written at once. About what one write costs.
+pub const WIRE_IDLE_AFTER: Duration = Duration::from_micros(5);
+/// How long the last messages of a burst may wait for more that leaves with them, if the sender neither receives nor
+/// fills a block.
+pub const TAIL_MAX: Duration = Duration::from_micros(100);
+/// A connection is told that its messages were taken once they make up this part of its bound: a message costs no lock,
+/// and half of the bound, at which reading goes on, is reached all the same.
+pub const TELL_AT_PART_OF_BOUND: usize = 8;
 /// What a waiting message counts beyond its payload, so that empty ones cannot fill the memory.
 pub const MESSAGE_OVERHEAD_BYTES: usize = 9;
 /// What an empty message counts on inproc, where the bound is exact in payload bytes otherwise.

@@ -255,6 +255,11 @@ impl Message {
         *self = Message::from(joined);
     }
 
+    /// Whether there is no protocol header.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.header().is_empty()
+    }
+
     /// The body as [`Bytes`] without taking the message apart; `None` for a body that lives in the message.
     pub(crate) fn shared_body(&self) -> Option<&Bytes> {
         match &self.body {

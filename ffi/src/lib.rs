@@ -26,6 +26,7 @@ mod message;
 mod option;
 mod pointer;
 mod poll;
+mod slot;
 mod socket;
 mod stat;
 mod symbol;

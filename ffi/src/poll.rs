@@ -1,7 +1,6 @@
 //! nn_poll: waiting for several sockets.
 
 use std::ffi::{c_int, c_short};
-use std::sync::Arc;
 use std::time::Duration;
 
 use spmsg::compat::Wait;
@@ -10,6 +9,7 @@ use spmsg::{Error, Interest, PollItem};
 use crate::errno::Errno;
 use crate::guard::guard;
 use crate::pointer::Array;
+use crate::slot::Held;
 use crate::symbol::{NN_POLLIN, NN_POLLOUT};
 use crate::table::{self, Entry};
 
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn nn_poll(fds: *mut nn_pollfd, nfds: c_int, timeout: c_in
 /// An entry that asks for something.
 struct Wanted {
     index: usize,
-    entry: Arc<Entry>,
+    entry: Held<'static>,
     interest: Interest,
 }
 

@@ -5,7 +5,6 @@
 //! leaving the old one.
 
 use std::ffi::c_int;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use spmsg::compat::{self, Wait};
 
 use crate::errno::Errno;
 use crate::option::Values;
+use crate::slot::{Held, Removed, Slot};
 use crate::symbol::ETERM;
 
 /// Sockets a process can have at a time; nanomsg's compile-time default.
@@ -41,7 +41,7 @@ impl Entry {
 
 /// The table of a process, reached through [`table`].
 pub(crate) struct Table {
-    slots: Vec<Mutex<Option<Arc<Entry>>>>,
+    slots: Vec<Slot>,
     books: Mutex<Books>,
     /// A number was freed, a socket is going, or nn_term is over.
     changed: Condvar,
@@ -100,7 +100,7 @@ impl Vacancy<'_> {
     pub(crate) fn fill(mut self, entry: Entry) -> Result<c_int, Errno> {
         let number = self.number()?;
         self.books.free.pop();
-        *self.table.slots[number].lock() = Some(Arc::new(entry));
+        self.table.slots[number].fill(entry);
         Ok(number as c_int)
     }
 }
@@ -108,7 +108,7 @@ impl Vacancy<'_> {
 impl Table {
     pub(crate) fn new() -> Table {
         Table {
-            slots: (0..SOCKETS_MAX).map(|_| Mutex::new(None)).collect(),
+            slots: (0..SOCKETS_MAX).map(|_| Slot::new()).collect(),
             books: Mutex::new(Books { free: all_numbers(), ..Books::default() }),
             changed: Condvar::new(),
             exiting: AtomicUsize::new(0),
@@ -125,7 +125,7 @@ impl Table {
         if books.terminated { Err(Errno(ETERM)) } else { Ok(Vacancy { table: self, books }) }
     }
 
-    fn slot(&self, number: c_int) -> Option<&Mutex<Option<Arc<Entry>>>> {
+    fn slot(&self, number: c_int) -> Option<&Slot> {
         self.slots.get(usize::try_from(number).ok()?)
     }
 
@@ -133,8 +133,8 @@ impl Table {
     ///
     /// # Errors
     /// EBADF.
-    pub(crate) fn find(&self, number: c_int) -> Result<Arc<Entry>, Errno> {
-        self.slot(number).and_then(|slot| slot.lock().clone()).ok_or(Errno(libc::EBADF))
+    pub(crate) fn find(&self, number: c_int) -> Result<Held<'_>, Errno> {
+        self.slot(number).and_then(Slot::find).ok_or(Errno(libc::EBADF))
     }
 
     /// Closes a socket and frees its number once every caller has left it.
@@ -144,7 +144,7 @@ impl Table {
     pub(crate) fn close(&self, number: c_int) -> Result<(), Errno> {
         let slot = self.slot(number).ok_or(Errno(libc::EBADF))?;
         let closer = Closer::enter(self);
-        let entry = slot.lock().take().ok_or(Errno(libc::EBADF))?;
+        let entry = slot.remove().ok_or(Errno(libc::EBADF))?;
         self.announce_end(&entry);
         // Closed before by the exit handler: then nothing is left to do.
         let _ = entry.socket.close();
@@ -166,8 +166,8 @@ impl Table {
             books.terminations += 1;
         }
         let closer = Closer::enter(self);
-        let taken = self.slots.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.lock().take()?)));
-        let (numbers, entries): (Vec<usize>, Vec<Arc<Entry>>) = taken.unzip();
+        let taken = self.slots.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.remove()?)));
+        let (numbers, entries): (Vec<usize>, Vec<Removed<'_>>) = taken.unzip();
         entries.iter().for_each(|entry| self.announce_end(entry));
         compat::close_all(entries.iter().map(|entry| &entry.socket));
         entries.into_iter().for_each(|entry| self.let_callers_leave(entry));
@@ -197,20 +197,18 @@ impl Table {
         self.changed.notify_all();
     }
 
-    /// Waits until this is the last reference: then nobody is in a call on the socket, and its engine ends
-    /// with it.
-    fn let_callers_leave(&self, entry: Arc<Entry>) {
-        let deadline = Instant::now() + LEAVING_MAX;
-        while Arc::strong_count(&entry) > 1 && Instant::now() < deadline {
+    /// Waits until nobody is in a call on the socket: its engine ends with it.
+    fn let_callers_leave(&self, entry: Removed<'_>) {
+        entry.free(Instant::now() + LEAVING_MAX, || {
             self.changed.wait_for(&mut self.books.lock(), LEAVING_LOOK);
-        }
+        });
     }
 
     /// The process ends: what was accepted leaves within the linger time. The sockets keep their numbers,
     /// and threads that use them see nothing of it, see [`closed`](Table::closed).
     pub(crate) fn flush_at_exit(&self) {
         self.exiting.store(this_thread(), Ordering::SeqCst);
-        let entries: Vec<Arc<Entry>> = self.slots.iter().filter_map(|slot| slot.lock().clone()).collect();
+        let entries: Vec<Held<'_>> = self.slots.iter().filter_map(Slot::find).collect();
         compat::close_all_at_exit(entries.iter().map(|entry| &entry.socket));
         // A socket that another thread is closing has something to deliver, too. An exit from a signal
         // handler may have interrupted an nn_close of this very thread, which will never go on.
@@ -322,7 +320,7 @@ pub(crate) fn table() -> &'static Table {
 ///
 /// # Errors
 /// EBADF.
-pub(crate) fn find(number: c_int) -> Result<Arc<Entry>, Errno> {
+pub(crate) fn find(number: c_int) -> Result<Held<'static>, Errno> {
     existing().ok_or(Errno(libc::EBADF))?.find(number)
 }
 

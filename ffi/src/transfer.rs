@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::time::Duration;
 
 use spmsg::compat::{self, Wait};
-use spmsg::limits::INLINE_BODY_BYTES;
+use spmsg::limits::{BODY_BY_REFERENCE_BYTES, INLINE_BODY_BYTES};
 use spmsg::{Error, Message, SendError};
 
 use crate::cmsg;
@@ -50,6 +50,10 @@ pub struct nn_msghdr {
 pub unsafe extern "C" fn nn_send(s: c_int, buf: *const c_void, len: usize, flags: c_int) -> c_int {
     guard(|| {
         let entry = table::find(s)?;
+        if len < BODY_BY_REFERENCE_BYTES {
+            // SAFETY: the caller's buffer, as the interface demands.
+            return send_small(&entry, unsafe { pointer::bytes(buf, len) }?, flags);
+        }
         let part = nn_iovec { iov_base: buf.cast_mut(), iov_len: len };
         // SAFETY: the caller's buffer, as the interface demands.
         let outgoing = unsafe { Outgoing::of_one(part) }?;
@@ -77,6 +81,16 @@ pub unsafe extern "C" fn nn_sendmsg(s: c_int, msghdr: *const nn_msghdr, flags: c
             outgoing.send(&entry, flags)
         }
     })
+}
+
+/// Sends a body that is copied straight to where it leaves from.
+fn send_small(entry: &Entry, body: &[u8], flags: c_int) -> Result<c_int, Errno> {
+    let wait = wait(flags);
+    match compat::send_body(&entry.socket, body, wait) {
+        Ok(()) => check_len(body.len()),
+        Err(Error::Closed) => Err(table::closed(&[entry], patience(wait, entry.values.send_timeout()))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The message header and the array of its parts.
@@ -213,10 +227,11 @@ pub unsafe extern "C" fn nn_recv(s: c_int, buf: *mut c_void, len: usize, flags: 
         let entry = table::find(s)?;
         let part = nn_iovec { iov_base: buf, iov_len: len };
         check_part(&part)?;
-        let message = recv(&entry, flags)?;
-        // SAFETY: the caller's buffer, as the interface demands.
-        unsafe { deliver(std::iter::once(part), message.body()) }?;
-        Ok(returned_len(&message))
+        recv_with(&entry, flags, |body| {
+            // SAFETY: the caller's buffer, as the interface demands.
+            unsafe { deliver(std::iter::once(part), body) }?;
+            Ok(returned_len(body.len()))
+        })?
     })
 }
 
@@ -242,7 +257,7 @@ pub unsafe extern "C" fn nn_recvmsg(s: c_int, msghdr: *mut nn_msghdr, flags: c_i
             let delivered = deliver(parts.iter(), message.body());
             control.deliver(&header, delivered.is_ok());
             delivered?;
-            Ok(returned_len(&message))
+            Ok(returned_len(message.len()))
         }
     })
 }
@@ -253,15 +268,25 @@ fn check_part(part: &nn_iovec) -> Result<(), Errno> {
 
 fn recv(entry: &Entry, flags: c_int) -> Result<Message, Errno> {
     let wait = wait(flags);
-    compat::recv(&entry.socket, wait).map_err(|error| match error {
+    compat::recv(&entry.socket, wait).map_err(|error| errno_of(error, entry, wait))
+}
+
+/// Receives, and has `take` copy the body from where it lies.
+fn recv_with<R>(entry: &Entry, flags: c_int, take: impl FnOnce(&[u8]) -> R) -> Result<R, Errno> {
+    let wait = wait(flags);
+    compat::recv_body(&entry.socket, wait, take).map_err(|error| errno_of(error, entry, wait))
+}
+
+fn errno_of(error: Error, entry: &Entry, wait: Wait) -> Errno {
+    match error {
         Error::Closed => table::closed(&[entry], patience(wait, entry.values.recv_timeout())),
         error => error.into(),
-    })
+    }
 }
 
 /// A body larger than an int can count can only come from a program of this machine that is not C.
-fn returned_len(message: &Message) -> c_int {
-    c_int::try_from(message.len()).unwrap_or(c_int::MAX)
+fn returned_len(len: usize) -> c_int {
+    c_int::try_from(len).unwrap_or(c_int::MAX)
 }
 
 /// Copies a body into the parts, in order, as far as they reach, or into a message buffer.

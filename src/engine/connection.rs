@@ -17,6 +17,7 @@ use super::outbound::{Outbound, Room, Writer};
 use super::reactor::{Notice, Reactor, Ready, Source, Task, Turn};
 use super::socket_core::{Core, Link};
 use super::timers::TimerKey;
+use crate::frames::Frames;
 use crate::limits::{
     BODY_TAIL_BYTES, DRAIN_LOOK_FIRST, DRAIN_LOOK_MAX, HANDSHAKE_MAX, MESSAGE_OVERHEAD_BYTES,
     READ_BYTES_PER_TURN,
@@ -24,7 +25,7 @@ use crate::limits::{
 use crate::message::Message;
 use crate::protocol::PipeId;
 use crate::transport::Stream;
-use crate::wire::{Decoder, Encoder, Event, Session, WireError};
+use crate::wire::{Allowance, Decoder, Encoder, Event, Session, WireError};
 
 /// Where a connection stands.
 ///
@@ -205,16 +206,30 @@ impl Connection {
     }
 
     /// Appends a message for the peer; called under the socket's lock.
-    pub(crate) fn push(&self, message: Message, now: Instant, jobs: &mut Jobs) -> Room {
-        let (room, writer) = self.outbound.push(&*self.encoder, message, now);
-        if let Some(me) = self.me.upgrade() {
-            match writer {
-                Writer::Nobody => (),
-                Writer::Caller => jobs.push(Job::Flush(me)),
-                Writer::Engine => jobs.push(Job::FlushSoon(me)),
-            }
-        }
+    pub(crate) fn push(&self, message: Message, jobs: &mut Jobs) -> Room {
+        let (room, writer) = self.outbound.push(|queue| self.encoder.encode(message, queue));
+        self.see_to_writing(writer, jobs);
         room
+    }
+
+    /// The same for a copy of a body without header.
+    pub(crate) fn push_body(&self, body: &[u8], jobs: &mut Jobs) -> Room {
+        let (room, writer) = self.outbound.push(|queue| self.encoder.encode_body(body, queue));
+        self.see_to_writing(writer, jobs);
+        room
+    }
+
+    fn see_to_writing(&self, writer: Writer, jobs: &mut Jobs) {
+        let job = match writer {
+            Writer::Nobody => return,
+            Writer::Caller => Job::Flush,
+            Writer::Engine => Job::FlushSoon,
+        };
+        jobs.extend(self.me.upgrade().map(job));
+    }
+
+    pub(crate) fn flush_soon(&self) {
+        self.reactor.write_soon(self.me.clone() as Weak<dyn Source>);
     }
 
     /// Bytes that wait for the application, with what each message counts beyond its payload.
@@ -222,9 +237,9 @@ impl Connection {
         self.inbound.lock().waiting()
     }
 
-    /// The application took `bytes` of payload that came from here; called under the socket's lock.
+    /// The application took what counted `bytes` and came from here; called under the socket's lock.
     pub(crate) fn release(&self, bytes: usize, jobs: &mut Jobs) {
-        let room = self.inbound.lock().release(bytes.saturating_add(MESSAGE_OVERHEAD_BYTES));
+        let room = self.inbound.lock().release(bytes);
         if room && let Some(me) = self.me.upgrade() {
             jobs.push(Job::Resume(me));
         }
@@ -233,7 +248,7 @@ impl Connection {
     fn flush(&self) {
         let mut jobs = Jobs::new();
         self.flush_into(&mut jobs);
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
     }
 
     /// The endpoint that made this connection.
@@ -342,7 +357,7 @@ impl Connection {
         if !reading.leftover.is_empty() {
             let held = std::mem::take(&mut reading.leftover);
             let mut input = held.get(reading.leftover_at..).unwrap_or_default();
-            let step = self.decode(reading, &mut input, turn.now);
+            let step = self.decode(reading, &mut input, turn.now, turn.frames);
             if !input.is_empty() {
                 reading.leftover_at = held.len() - input.len();
                 reading.leftover = held;
@@ -360,7 +375,10 @@ impl Connection {
                 };
                 if let Some(Event::Message(message)) = reading.decoder.body_complete() {
                     reading.last_was_large = true;
-                    self.deliver(reading, vec![message], turn.now);
+                    self.charge(&message);
+                    let charge = message.payload_len();
+                    turn.frames.push(message, charge);
+                    self.hand_over(reading, turn.frames, turn.now);
                 }
                 return match in_tail {
                     0 => outcome(Ok(in_body)),
@@ -378,28 +396,30 @@ impl Connection {
     }
 
     /// Decodes the first `bytes` of the turning thread's block, and keeps what there is no room for.
-    fn decode_block(&self, reading: &mut Reading, bytes: usize, turn: &Turn<'_>) -> Step {
-        let mut input: &[u8] = turn.block.get(..bytes).unwrap_or_default();
+    fn decode_block(&self, reading: &mut Reading, bytes: usize, turn: &mut Turn<'_>) -> Step {
+        let Turn { now, block, frames } = turn;
+        let mut input: &[u8] = block.get(..bytes).unwrap_or_default();
         // A large message just delivered may have used up the room.
         let full = self.inbound.lock().is_full();
-        let step = if full { Step::Pause } else { self.decode(reading, &mut input, turn.now) };
+        let step = if full { Step::Pause } else { self.decode(reading, &mut input, *now, frames) };
         reading.leftover = input.to_vec();
         reading.leftover_at = 0;
         step
     }
 
     /// Takes messages off the front of `input` as long as there is room for them.
-    fn decode(&self, reading: &mut Reading, input: &mut &[u8], now: Instant) -> Step {
+    fn decode(&self, reading: &mut Reading, input: &mut &[u8], now: Instant, frames: &mut Frames) -> Step {
         let taken = input.len();
         let max = self.core.recv_max();
-        let mut batch = Vec::new();
         let mut result = Ok(());
         loop {
+            self.decode_small(reading, input, max, frames);
             match reading.decoder.next(input, max) {
                 Ok(Some(Event::Message(message))) => {
                     let full = self.charge(&message);
                     reading.last_was_large = false;
-                    batch.push(message);
+                    let charge = message.payload_len();
+                    frames.push(message, charge);
                     if full {
                         break;
                     }
@@ -416,10 +436,7 @@ impl Connection {
                 }
             }
         }
-        if !batch.is_empty() {
-            self.outbound.heard();
-            self.hand_over(reading, batch, now);
-        }
+        self.hand_over(reading, frames, now);
         match result {
             Err(error) => Step::End(End::Wire(error)),
             Ok(()) => Step::Progress(taken - input.len()),
@@ -430,18 +447,32 @@ impl Connection {
         self.inbound.lock().charge(message.payload_len().saturating_add(MESSAGE_OVERHEAD_BYTES))
     }
 
-    fn deliver(&self, reading: &Reading, batch: Vec<Message>, now: Instant) {
-        for message in &batch {
-            self.charge(message);
+    /// All the small messages in the front of `input` that there is room for.
+    fn decode_small(
+        &self,
+        reading: &mut Reading,
+        input: &mut &[u8],
+        max: Option<usize>,
+        frames: &mut Frames,
+    ) {
+        let below = self.inbound.lock().room();
+        let allowance = Allowance { below, overhead: MESSAGE_OVERHEAD_BYTES };
+        let counted = reading.decoder.next_block(input, max, allowance, frames);
+        if counted > 0 {
+            reading.last_was_large = false;
+            self.inbound.lock().charge(counted);
         }
-        self.outbound.heard();
-        self.hand_over(reading, batch, now);
     }
 
-    fn hand_over(&self, reading: &Reading, batch: Vec<Message>, now: Instant) {
-        if let Phase::Open { pipe, .. } = reading.phase {
-            jobs::run(self.core.deliver(pipe, batch, now));
+    fn hand_over(&self, reading: &Reading, frames: &mut Frames, now: Instant) {
+        if frames.is_empty() {
+            return;
         }
+        self.outbound.heard();
+        if let Phase::Open { pipe, .. } = reading.phase {
+            jobs::run(&mut self.core.deliver(pipe, frames, now));
+        }
+        frames.clear();
     }
 
     /// The peer's header is valid: offers the pipe to the pattern.
@@ -456,7 +487,7 @@ impl Connection {
                 self.reactor.cancel_timer(timer);
             }
         }
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
         attached.map(|_| ())
     }
 
@@ -546,7 +577,7 @@ impl Connection {
             lived = Some(turn.now.saturating_duration_since(since));
             self.core.detach(pipe, turn.now, &mut jobs);
         }
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
         // A connection that is closed from this side was counted then; how its peer leaves is no failure.
         let end = if let Phase::Draining { .. } = phase { End::Local } else { end };
         self.core.count_end(&end, phase != Phase::Connecting);
@@ -586,15 +617,19 @@ impl Source for Connection {
 
     fn notice(self: Arc<Self>, notice: Notice, turn: &mut Turn<'_>) {
         match notice {
-            Notice::Flush => {
-                self.flush();
-                self.continue_drain(turn);
-            }
             Notice::Resume => self.readable(turn),
             Notice::Drain(deadline) => self.drain(deadline, turn),
             Notice::Break => self.end(End::Pattern, turn),
             Notice::Abort => self.end(End::Local, turn),
         }
+    }
+
+    fn write_tail(self: Arc<Self>, now: Option<Instant>) -> Option<Instant> {
+        let later = self.outbound.look_again(now);
+        if later.is_none() {
+            self.flush();
+        }
+        later
     }
 
     fn timer(self: Arc<Self>, turn: &mut Turn<'_>) {

@@ -35,6 +35,11 @@ impl Credit {
         self.beyond.is_some()
     }
 
+    /// Messages of a sum below this enter, all of them.
+    pub(crate) fn room(&self) -> usize {
+        if self.is_full() { 0 } else { self.bound.saturating_sub(self.waiting) }
+    }
+
     /// `bytes` are taken. Returns whether the direction is full now.
     pub(crate) fn charge(&mut self, bytes: usize) -> bool {
         let enters = self.waiting == 0 || self.waiting.saturating_add(bytes) < self.bound;

@@ -21,7 +21,7 @@ pub(crate) enum Job {
     Wake(Waker),
     /// Write what waits for this connection, now, on this thread.
     Flush(Arc<Connection>),
-    /// Have the I/O thread write it.
+    /// Have it written in a moment, if it is not by then.
     FlushSoon(Arc<Connection>),
     /// Have the I/O thread read on.
     Resume(Arc<Connection>),
@@ -41,12 +41,15 @@ pub(crate) enum Job {
 pub(crate) type Jobs = SmallVec<[Job; 2]>;
 
 /// Does all of it. Called without any socket's lock.
-pub(crate) fn run(jobs: Jobs) {
-    if jobs.is_empty() {
-        return;
+#[inline]
+pub(crate) fn run(jobs: &mut Jobs) {
+    if !jobs.is_empty() {
+        run_all(jobs);
     }
+}
+
+fn run_all(more: &mut Jobs) {
     let mut queue: VecDeque<Job> = VecDeque::new();
-    let mut more = jobs;
     loop {
         let mut next = Jobs::new();
         for job in more.drain(..) {
@@ -64,7 +67,7 @@ fn run_one(job: Job, jobs: &mut Jobs) {
     match job {
         Job::Wake(waker) => waker.wake(),
         Job::Flush(connection) => connection.flush_into(jobs),
-        Job::FlushSoon(connection) => connection.tell(Notice::Flush),
+        Job::FlushSoon(connection) => connection.flush_soon(),
         Job::Resume(connection) => connection.tell(Notice::Resume),
         Job::Break(connection) => connection.tell(Notice::Break),
         Job::Pump(end) => inproc::pump(&end, jobs),

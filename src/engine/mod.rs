@@ -13,6 +13,7 @@ mod outbound;
 mod process;
 mod reactor;
 mod socket_core;
+mod tails;
 mod timers;
 mod turns;
 mod waiters;

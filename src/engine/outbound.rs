@@ -11,9 +11,8 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::credit::Credit;
-use crate::limits::{GATHER_SLICES_MAX, INLINE_WRITE_BYTES, WIRE_IDLE_AFTER};
-use crate::message::Message;
-use crate::wire::{Encoder, SendQueue};
+use crate::limits::{GATHER_SLICES_MAX, INLINE_WRITE_BYTES, TAIL_MAX, WIRE_IDLE_AFTER};
+use crate::wire::SendQueue;
 
 pub(crate) struct Outbound {
     queue: Mutex<Queue>,
@@ -30,8 +29,10 @@ struct Queue {
     blocked: bool,
     /// A writable event came since the writer last looked.
     writable_again: bool,
-    /// The I/O thread has been asked to write.
+    /// Whoever turns the reactor will look in a moment whether something still waits.
     scheduled: bool,
+    /// When the first of what waits came.
+    oldest: Option<Instant>,
     /// Something was received since the last write: this is a conversation, answer at once.
     heard: bool,
     last_write: Option<Instant>,
@@ -78,6 +79,7 @@ impl Outbound {
                 blocked: false,
                 writable_again: false,
                 scheduled: false,
+                oldest: None,
                 heard: false,
                 last_write: None,
                 dead: false,
@@ -87,19 +89,19 @@ impl Outbound {
         }
     }
 
-    /// Appends a frame. Called under the socket's lock, which fixes the order of messages.
-    pub(crate) fn push(&self, encoder: &dyn Encoder, message: Message, now: Instant) -> (Room, Writer) {
+    /// Appends a frame, which `encode` adds to the queue. Called under the socket's lock, which fixes the order of
+    /// messages.
+    pub(crate) fn push(&self, encode: impl FnOnce(&mut SendQueue)) -> (Room, Writer) {
         let mut queue = self.queue.lock();
         if queue.dead {
             return (Room::Full, Writer::Nobody);
         }
-        let was_empty = queue.waiting.is_empty();
         let before = queue.waiting.len();
-        encoder.encode(message, &mut queue.waiting);
+        encode(&mut queue.waiting);
         let added = queue.waiting.len() - before;
         let full = queue.credit.charge(added);
         let room = if full { Room::Full } else { Room::Free };
-        (room, queue.choose_writer(was_empty, now))
+        (room, queue.choose_writer(before == 0))
     }
 
     /// Appends bytes of the session's own: a greeting, a control frame. They are outside the bound.
@@ -128,6 +130,20 @@ impl Outbound {
         self.queue.lock().blocked
     }
 
+    /// The look that [`Writer::Engine`] asked for. `Some` is when to look again: what waits is too fresh, and more is
+    /// probably coming. `None`: write, if there is something.
+    pub(crate) fn look_again(&self, now: Option<Instant>) -> Option<Instant> {
+        let mut queue = self.queue.lock();
+        queue.scheduled = false;
+        if queue.waiting.is_empty() || queue.writing || queue.blocked {
+            return None;
+        }
+        let due =
+            queue.oldest.map(|oldest| oldest + TAIL_MAX).filter(|due| now.is_some_and(|now| *due > now))?;
+        queue.scheduled = true;
+        Some(due)
+    }
+
     /// Bytes that have not been handed to the kernel.
     pub(crate) fn pending(&self) -> usize {
         let queue = self.queue.lock();
@@ -147,7 +163,6 @@ impl Outbound {
         let mut outcome = Written { room: false, blocked: false, error: None };
         loop {
             let mut queue = self.queue.lock();
-            queue.scheduled = false;
             if queue.writing || queue.blocked || queue.dead {
                 return outcome;
             }
@@ -195,15 +210,24 @@ impl Outbound {
 impl Queue {
     /// An idle wire is written at once by the sender: no hand-off, lowest latency. A busy one is left to the I/O
     /// thread, so that many small messages share a system call; the sender writes itself once a good block waits.
-    fn choose_writer(&mut self, was_empty: bool, now: Instant) -> Writer {
+    #[inline]
+    fn choose_writer(&mut self, was_empty: bool) -> Writer {
+        if self.waiting.len() >= INLINE_WRITE_BYTES {
+            return if self.writing || self.blocked { Writer::Nobody } else { Writer::Caller };
+        }
+        if !was_empty && self.scheduled {
+            return Writer::Nobody;
+        }
         if self.writing || self.blocked {
             return Writer::Nobody;
         }
-        if self.waiting.len() >= INLINE_WRITE_BYTES {
-            return Writer::Caller;
-        }
-        if was_empty && !self.scheduled && (self.heard || self.wire_idle_for(now) >= WIRE_IDLE_AFTER) {
-            return Writer::Caller;
+        // The clock is looked at once per batch.
+        let now = Instant::now();
+        if was_empty {
+            if self.heard || self.wire_idle_for(now) >= WIRE_IDLE_AFTER {
+                return Writer::Caller;
+            }
+            self.oldest = Some(now);
         }
         if std::mem::replace(&mut self.scheduled, true) { Writer::Nobody } else { Writer::Engine }
     }

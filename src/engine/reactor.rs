@@ -12,10 +12,14 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Registry, Token};
 use parking_lot::Mutex;
 
+use super::tails::Tails;
 use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
 use super::turns::Turns;
-use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_MAX};
+use crate::frames::Frames;
+use crate::limits::{
+    EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_MAX, TAIL_MAX,
+};
 
 thread_local! {
     /// Address of the reactor that this thread turns.
@@ -27,6 +31,8 @@ const SPIN_VARIABLE: &str = "SPMSG_SPIN";
 
 /// The token of the waker; sources get all others.
 const WAKE: Token = Token(usize::MAX);
+/// The token of the alarm for [`Tails`].
+const TAILS: Token = Token(usize::MAX - 1);
 
 /// Something the reactor calls: a connection, a listener, a dialer, a socket with a deadline.
 pub(crate) trait Source: Send + Sync {
@@ -36,6 +42,10 @@ pub(crate) trait Source: Send + Sync {
     fn timer(self: Arc<Self>, turn: &mut Turn<'_>);
     /// Somebody submitted a notice; only connections get any.
     fn notice(self: Arc<Self>, _notice: Notice, _turn: &mut Turn<'_>) {}
+    /// Writes what waits. At a time: only if it has waited long enough by then, or else returns when it will have.
+    fn write_tail(self: Arc<Self>, _now: Option<Instant>) -> Option<Instant> {
+        None
+    }
 }
 
 /// Which directions may have become ready.
@@ -50,6 +60,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
     /// The thread's own block to read into: connections that wait hold no buffer.
     pub(crate) block: &'a mut [u8],
+    /// For what is found in the block; empty between two calls.
+    pub(crate) frames: &'a mut Frames,
 }
 
 /// Work for the turning thread.
@@ -63,8 +75,6 @@ pub(crate) enum Task {
 /// What a source can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// Write what waits.
-    Flush,
     /// There is room for input again.
     Resume,
     /// Stop taking part: deliver what was accepted until the deadline, then go.
@@ -87,6 +97,7 @@ pub(crate) struct Reactor {
     sources: Mutex<Sources>,
     timers: Mutex<Timers<Weak<dyn Source>>>,
     inbox: Mutex<Vec<Task>>,
+    tails: Tails,
     stop: AtomicBool,
     may_spin: bool,
     tempo: Mutex<Tempo>,
@@ -99,6 +110,7 @@ struct Turning {
     poll: Poll,
     events: Events,
     block: Box<[u8]>,
+    frames: Frames,
     tasks: Vec<Task>,
 }
 
@@ -111,9 +123,12 @@ impl Reactor {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             block: vec![0; READ_BLOCK_BYTES].into_boxed_slice(),
+            frames: Frames::default(),
             tasks: Vec::new(),
         };
+        let tails = Tails::new(&registry, TAILS)?;
         Ok(Arc::new(Reactor {
+            tails,
             poll: Mutex::new(turning),
             turns: Turns::new(),
             registry,
@@ -168,6 +183,21 @@ impl Reactor {
         if !self.wake_sleeper() && !can_wait {
             self.turns.work_arrived();
         }
+    }
+
+    /// Has `source` write what waits in a moment, unless it has been written by then.
+    pub(crate) fn write_soon(&self, source: Weak<dyn Source>) {
+        if self.tails.add(source, TAIL_MAX) {
+            self.wake();
+        } else {
+            // The alarm reaches whoever turns; somebody has to.
+            self.turns.work_arrived();
+        }
+    }
+
+    /// Writes now what [`write_soon`](Reactor::write_soon) left for later: the calling thread is about to block.
+    pub(crate) fn write_tails(&self) {
+        self.tails.write();
     }
 
     /// Wakes the turning thread if it sleeps; costs a system call only then.
@@ -276,7 +306,7 @@ impl Reactor {
 
     fn turn_marked(&self, timeout: Option<Duration>, spin: bool) -> io::Result<()> {
         let mut guard = self.poll.lock();
-        let Turning { poll, events, block, tasks } = &mut *guard;
+        let Turning { poll, events, block, frames, tasks } = &mut *guard;
         self.looks.fetch_add(1, Ordering::Relaxed);
         self.asleep.store(true, Ordering::SeqCst);
         let at_once = self.nudged.swap(false, Ordering::SeqCst) || self.has_work();
@@ -288,8 +318,12 @@ impl Reactor {
         };
         self.asleep.store(false, Ordering::SeqCst);
         polled?;
-        let mut turn = Turn { now: Instant::now(), block };
+        let mut turn = Turn { now: Instant::now(), block, frames };
         for event in events.iter().filter(|event| event.token() != WAKE) {
+            if event.token() == TAILS {
+                self.tails.look(turn.now);
+                continue;
+            }
             let source = self.sources.lock().get(event.token());
             if let Some(source) = source {
                 let closed = event.is_error() || event.is_read_closed() || event.is_write_closed();
@@ -302,6 +336,9 @@ impl Reactor {
         }
         self.fire_timers(&mut turn);
         self.run_tasks(tasks, &mut turn);
+        if !self.tails.can_wait() {
+            self.tails.write();
+        }
         Ok(())
     }
 
@@ -351,6 +388,7 @@ pub(crate) struct Seat<'a> {
 impl Seat<'_> {
     /// One turn. An error of kind `Interrupted` says that a signal handler ran in this thread.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.reactor.write_tails();
         let began = Instant::now();
         let spin = self.reactor.may_spin && self.reactor.tempo.lock().is_brisk(began);
         let turned = self.reactor.turn_alone(timeout, spin);

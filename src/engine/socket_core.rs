@@ -42,6 +42,10 @@ pub(crate) struct Core {
     mode: Mode,
     /// The process that made this socket: in a forked child it is closed.
     generation: u64,
+    /// Whether the pattern asks what time it is; if not, nobody looks.
+    timed: bool,
+    /// What those patterns are told that do not ask.
+    born: Instant,
     /// Live copy of the option, in bytes; [`UNLIMITED`].
     recv_max: AtomicUsize,
     engine: OnceLock<Lease>,
@@ -100,6 +104,8 @@ impl Core {
             protocol,
             mode,
             generation: sys::generation(),
+            timed: protocol.has_deadlines(mode),
+            born: Instant::now(),
             recv_max: AtomicUsize::new(options.recv_max.unwrap_or(UNLIMITED)),
             engine: lease,
             lease_returned: AtomicBool::new(false),
@@ -231,13 +237,18 @@ impl Core {
         Ok(look(&mut state))
     }
 
+    /// The time, if the pattern asks for it.
+    fn now(&self) -> Instant {
+        if self.timed { Instant::now() } else { self.born }
+    }
+
     /// Has the pattern do something on an open socket, and carries out what it wants.
     fn act<R>(&self, action: impl FnOnce(&mut State, &mut Jobs, Instant) -> R) -> Result<R, Error> {
         if self.is_inherited() {
             return Err(Error::Closed);
         }
         let mut jobs = Jobs::new();
-        let now = Instant::now();
+        let now = self.now();
         let mut state = self.state.lock();
         if state.closed {
             return Err(Error::Closed);
@@ -245,7 +256,7 @@ impl Core {
         let result = action(&mut state, &mut jobs, now);
         self.settle(&mut state, now, &mut jobs);
         drop(state);
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
         Ok(result)
     }
 
@@ -253,7 +264,9 @@ impl Core {
     fn settle(&self, state: &mut State, now: Instant, jobs: &mut Jobs) {
         state.carry_out(now, jobs);
         state.announce(jobs);
-        self.arm(state);
+        if self.timed {
+            self.arm(state);
+        }
     }
 
     /// Sees to being called at the pattern's deadline. An earlier call that is already arranged does: it looks again.
@@ -299,15 +312,14 @@ impl State {
         loop {
             while let Some((pipe, message)) = self.fx.transmit.pop_front() {
                 if let Some(link) = self.pipes.get(pipe)
-                    && link.push(message, now, jobs) == super::Room::Full
+                    && link.push(message, jobs) == super::Room::Full
                 {
                     self.pattern.handle_full(pipe);
                 }
             }
             for (pipe, bytes) in self.fx.release.drain(..) {
-                match self.pipes.get(pipe) {
-                    Some(link) => link.release(bytes, jobs),
-                    None => self.orphans.release(pipe, bytes),
+                if !self.pipes.release(pipe, bytes, jobs) {
+                    self.orphans.release(pipe, bytes);
                 }
             }
             // Losing a pipe may make the pattern want more.

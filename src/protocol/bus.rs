@@ -8,6 +8,7 @@ use super::{
     Effects, Mode, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal,
     Refused, Rejected, SendRefusal, common_option, refuse,
 };
+use crate::frames::{Frames, Taken};
 use crate::limits::BUS_HEADER_BYTES;
 use crate::message::Message;
 
@@ -70,6 +71,11 @@ impl Pattern for Bus {
         self.queue.push(pipe, message, charge);
     }
 
+    fn handle_block(&mut self, _fx: &mut Effects, pipe: PipeId, block: &mut Frames) -> bool {
+        self.queue.push_block(pipe, block);
+        true
+    }
+
     fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId) {
         self.pipes.writable(pipe);
     }
@@ -92,11 +98,24 @@ impl Pattern for Bus {
     }
 
     fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        let (pipe, mut message) = self.queue.pop(fx).ok_or(RecvRefusal::Empty)?;
+        let (pipe, taken) = self.queue.pop(fx).ok_or(RecvRefusal::Empty)?;
+        let mut message = taken.into_message();
         if self.mode == Mode::Raw {
             message.set_header(&u64::from(pipe.key()).to_ne_bytes());
         }
         Ok(message)
+    }
+
+    fn recv_taken<'a>(
+        &'a mut self,
+        fx: &mut Effects,
+        now: Instant,
+        place: &'a mut Option<Message>,
+    ) -> Result<Taken<'a>, RecvRefusal> {
+        match self.mode {
+            Mode::Cooked => self.queue.pop(fx).map(|(_, taken)| taken).ok_or(RecvRefusal::Empty),
+            Mode::Raw => Ok(Taken::Message(place.insert(self.recv(fx, now)?))),
+        }
     }
 
     fn readiness(&self) -> Readiness {

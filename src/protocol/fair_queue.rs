@@ -4,19 +4,18 @@ use std::collections::VecDeque;
 
 use super::pipe_table::PipeTable;
 use super::{CLASSES, Effects, PipeId, class_of};
-use crate::limits::RECV_QUEUE_KEEP_MESSAGES;
+use crate::frames::{Frames, Taken};
+use crate::limits::{FRAMES_KEEP_BYTES, FRAMES_SPARE_MAX_BYTES};
 use crate::message::Message;
-
-/// No node, no lane.
-const NIL: u32 = u32::MAX;
 
 /// One queue per pipe, in sixteen priority classes.
 ///
 /// The best class that holds a message serves; inside it each pipe gives one message per turn, in the order
-/// in which the pipes became readable. The queue of a detached pipe stays until it is taken (R119). All
-/// messages live in one slab, so an idle pipe costs a few words and nothing is allocated per message. When a
-/// message leaves, the bytes it was charged with are released, also when its pipe is gone by then.
-#[derive(Debug)]
+/// in which the pipes became readable. The queue of a detached pipe stays until it is taken (R119). Blocks of small
+/// messages are taken over whole, so that nothing is allocated per message, and an idle pipe holds no more than
+/// [`FRAMES_KEEP_BYTES`]. When a message leaves, the bytes it was charged with are released, also when its pipe is gone
+/// by then.
+#[derive(Debug, Default)]
 pub(super) struct FairQueue {
     /// The lane of each attached pipe.
     lanes_by_pipe: PipeTable<u32>,
@@ -26,9 +25,10 @@ pub(super) struct FairQueue {
     turns: [VecDeque<u32>; CLASSES],
     /// Bit n is set while class n holds a message.
     occupied: u16,
-    nodes: Vec<Node>,
-    free_node: u32,
-    len: usize,
+    /// The lane that gave its last message, whose buffer may still be looked at.
+    emptied: Option<u32>,
+    /// The buffer of a lane that needs it no longer, for the next one that does.
+    spare: Frames,
 }
 
 #[derive(Debug)]
@@ -36,37 +36,13 @@ struct Lane {
     pipe: PipeId,
     class: usize,
     attached: bool,
-    head: u32,
-    tail: u32,
-}
-
-/// A waiting message, or a free place (`message` is `None`).
-#[derive(Debug)]
-struct Node {
-    message: Option<Message>,
-    /// Payload bytes as they arrived; the message itself may have lost or won header words since.
-    charge: usize,
-    next: u32,
-}
-
-impl Default for FairQueue {
-    fn default() -> Self {
-        FairQueue {
-            lanes_by_pipe: PipeTable::default(),
-            lanes: Vec::new(),
-            free_lanes: Vec::new(),
-            turns: Default::default(),
-            occupied: 0,
-            nodes: Vec::new(),
-            free_node: NIL,
-            len: 0,
-        }
-    }
+    frames: Frames,
 }
 
 impl FairQueue {
     pub(super) fn attach(&mut self, pipe: PipeId, recv_priority: u8) {
-        let lane = Lane { pipe, class: class_of(recv_priority), attached: true, head: NIL, tail: NIL };
+        self.tidy();
+        let lane = Lane { pipe, class: class_of(recv_priority), attached: true, frames: Frames::default() };
         let index = match self.free_lanes.pop() {
             Some(index) => {
                 self.lanes[index as usize] = lane;
@@ -82,10 +58,12 @@ impl FairQueue {
 
     /// The pipe is gone; what it sent stays deliverable.
     pub(super) fn detach(&mut self, pipe: PipeId) {
+        self.tidy();
         let Some(index) = self.lanes_by_pipe.remove(pipe) else { return };
         let lane = &mut self.lanes[index as usize];
         lane.attached = false;
-        if lane.head == NIL {
+        if lane.frames.is_empty() {
+            lane.frames = Frames::default();
             self.free_lanes.push(index);
         }
     }
@@ -93,40 +71,70 @@ impl FairQueue {
     /// Queues a message that arrived with `charge` payload bytes. One of a pipe that is gone is dropped.
     #[inline]
     pub(super) fn push(&mut self, pipe: PipeId, message: Message, charge: usize) {
-        let Some(&index) = self.lanes_by_pipe.get(pipe) else { return };
-        let node = self.take_node(message, charge);
-        let lane = &mut self.lanes[index as usize];
-        if lane.head == NIL {
-            lane.head = node;
-            self.turns[lane.class].push_back(index);
-            self.occupied |= 1 << lane.class;
-        } else {
-            self.nodes[lane.tail as usize].next = node;
-        }
-        lane.tail = node;
-        self.len += 1;
+        self.add(pipe, |frames| frames.push(message, charge));
     }
 
-    /// The next message in turn and the pipe it came from.
+    /// The same for one of a block.
     #[inline]
-    pub(super) fn pop(&mut self, fx: &mut Effects) -> Option<(PipeId, Message)> {
+    pub(super) fn push_taken(&mut self, pipe: PipeId, taken: Taken<'_>, charge: usize) {
+        self.add(pipe, |frames| match taken {
+            Taken::Body(body) => frames.push_body(body),
+            Taken::Message(message) => frames.push(std::mem::take(message), charge),
+        });
+    }
+
+    /// Queues all of a block, and leaves an empty one behind.
+    pub(super) fn push_block(&mut self, pipe: PipeId, block: &mut Frames) {
+        if block.is_empty() {
+            return;
+        }
+        self.add(pipe, |frames| frames.append(block));
+        block.clear();
+        if block.capacity() < self.spare.capacity() {
+            std::mem::swap(block, &mut self.spare);
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, pipe: PipeId, add: impl FnOnce(&mut Frames)) {
+        let Some(&index) = self.lanes_by_pipe.get(pipe) else { return };
+        if self.emptied == Some(index) {
+            self.emptied = None;
+        }
+        let lane = &mut self.lanes[index as usize];
+        let was_empty = lane.frames.is_empty();
+        add(&mut lane.frames);
+        if was_empty {
+            self.turns[lane.class].push_back(index);
+            self.occupied |= 1 << lane.class;
+        }
+    }
+
+    /// The next message in turn and the pipe it came from. A body can be looked at until the queue is used again.
+    #[inline]
+    pub(super) fn pop(&mut self, fx: &mut Effects) -> Option<(PipeId, Taken<'_>)> {
+        self.tidy();
         if self.occupied == 0 {
             return None;
         }
         let class = self.occupied.trailing_zeros() as usize;
-        let index = self.turns[class].pop_front()?;
+        let turns = &mut self.turns[class];
+        let index = *turns.front()?;
         let lane = &mut self.lanes[index as usize];
         let pipe = lane.pipe;
-        let taken = lane.head;
-        let node = &mut self.nodes[taken as usize];
-        let message = node.message.take();
-        lane.head = node.next;
-        fx.release(pipe, node.charge);
-        node.next = self.free_node;
-        self.free_node = taken;
-        self.len -= 1;
-        self.end_turn(class, index);
-        message.map(|message| (pipe, message))
+        let place = lane.frames.advance()?;
+        fx.release(pipe, place.charge());
+        if lane.frames.is_empty() {
+            turns.pop_front();
+            if turns.is_empty() {
+                self.occupied &= !(1 << class);
+            }
+            self.emptied = Some(index);
+        } else if turns.len() > 1 {
+            turns.pop_front();
+            turns.push_back(index);
+        }
+        Some((pipe, self.lanes[index as usize].frames.look(place)))
     }
 
     /// Drops everything that waits.
@@ -135,41 +143,30 @@ impl FairQueue {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.occupied == 0
     }
 
-    /// A lane that gave a message queues up again, or retires if it has no more.
-    fn end_turn(&mut self, class: usize, index: u32) {
-        let lane = &self.lanes[index as usize];
-        if lane.head != NIL {
-            self.turns[class].push_back(index);
-            return;
+    /// Retires the lane that was emptied last, now that nobody looks at its buffer any more.
+    #[inline]
+    fn tidy(&mut self) {
+        if let Some(index) = self.emptied.take() {
+            self.retire(index);
+        }
+    }
+
+    fn retire(&mut self, index: u32) {
+        let lane = &mut self.lanes[index as usize];
+        lane.frames.clear();
+        if lane.frames.capacity() > FRAMES_KEEP_BYTES {
+            if lane.frames.capacity() > self.spare.capacity() {
+                std::mem::swap(&mut lane.frames, &mut self.spare);
+            }
+            lane.frames.shrink(FRAMES_KEEP_BYTES);
+            self.spare.shrink(FRAMES_SPARE_MAX_BYTES);
         }
         if !lane.attached {
+            lane.frames = Frames::default();
             self.free_lanes.push(index);
-        }
-        if self.turns[class].is_empty() {
-            self.occupied &= !(1 << class);
-        }
-        if self.len == 0 && self.nodes.capacity() > RECV_QUEUE_KEEP_MESSAGES {
-            self.nodes.clear();
-            self.nodes.shrink_to(RECV_QUEUE_KEEP_MESSAGES);
-            self.free_node = NIL;
-        }
-    }
-
-    fn take_node(&mut self, message: Message, charge: usize) -> u32 {
-        let index = self.free_node;
-        match self.nodes.get_mut(index as usize) {
-            Some(node) => {
-                self.free_node = node.next;
-                *node = Node { message: Some(message), charge, next: NIL };
-                index
-            }
-            None => {
-                self.nodes.push(Node { message: Some(message), charge, next: NIL });
-                (self.nodes.len() - 1) as u32
-            }
         }
     }
 }
@@ -189,8 +186,9 @@ mod tests {
     }
 
     fn pop(queue: &mut FairQueue) -> Option<String> {
-        let (_, message) = queue.pop(&mut Effects::default())?;
-        Some(String::from_utf8_lossy(message.body()).into_owned())
+        let mut fx = Effects::default();
+        let (_, taken) = queue.pop(&mut fx)?;
+        Some(String::from_utf8_lossy(taken.into_message().body()).into_owned())
     }
 
     fn drain(queue: &mut FairQueue) -> String {
@@ -252,13 +250,40 @@ mod tests {
     fn memory_of_a_burst_is_given_back() {
         let mut queue = FairQueue::default();
         queue.attach(id(0, 0), 8);
-        for _ in 0..10 * RECV_QUEUE_KEEP_MESSAGES {
+        for _ in 0..FRAMES_SPARE_MAX_BYTES {
             push(&mut queue, id(0, 0), "x");
         }
         queue.clear(&mut Effects::default());
-        assert!(queue.nodes.capacity() <= RECV_QUEUE_KEEP_MESSAGES);
+        let held: usize = queue.lanes.iter().map(|lane| lane.frames.capacity()).sum();
+        assert!(held <= FRAMES_KEEP_BYTES, "{held}");
+        assert!(queue.spare.capacity() <= FRAMES_SPARE_MAX_BYTES);
         push(&mut queue, id(0, 0), "again");
         assert_eq!(drain(&mut queue), "again");
+    }
+
+    #[test]
+    fn a_block_is_queued_whole_and_its_buffer_comes_round() {
+        let mut queue = FairQueue::default();
+        queue.attach(id(0, 0), 8);
+        let mut block = Frames::default();
+        let mut buffers = Vec::new();
+        for round in 0..6 {
+            for n in 0..1000 {
+                block.push_body(format!("{round} {n}").as_bytes());
+            }
+            if round >= 2 {
+                buffers.push(block.capacity());
+            }
+            queue.push_block(id(0, 0), &mut block);
+            assert!(block.is_empty());
+            let texts: Vec<_> = (0..1000).map(|n| format!("{round} {n}")).collect();
+            assert_eq!(drain(&mut queue), texts.join(" "));
+        }
+        assert!(buffers.iter().all(|capacity| *capacity == buffers[0]), "{buffers:?}");
+        queue.detach(id(0, 0));
+        block.push_body(b"late");
+        queue.push_block(id(0, 0), &mut block);
+        assert!(block.is_empty() && queue.is_empty());
     }
 
     #[test]
@@ -267,7 +292,7 @@ mod tests {
         queue.attach(id(0, 0), 8);
         queue.attach(id(1, 0), 8);
         push(&mut queue, id(1, 0), "other");
-        let burst: Vec<String> = (0..2 * RECV_QUEUE_KEEP_MESSAGES).map(|n| n.to_string()).collect();
+        let burst: Vec<String> = (0..2000).map(|n| n.to_string()).collect();
         burst.iter().for_each(|text| push(&mut queue, id(0, 0), text));
         assert_eq!(pop(&mut queue).as_deref(), Some("other"));
         assert_eq!(drain(&mut queue), burst.join(" "));
@@ -329,7 +354,7 @@ mod tests {
                     }
                     (6 | 7, _) => {
                         let mut fx = Effects::default();
-                        let popped = queue.pop(&mut fx).map(|(pipe, message)| (pipe, number(&message)));
+                        let popped = queue.pop(&mut fx).map(|(pipe, taken)| (pipe, number(&taken.into_message())));
                         if popped != model.pop() {
                             return false;
                         }

@@ -16,12 +16,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::frames::{Frames, Taken};
 use crate::limits::{PRIORITY_BEST, PRIORITY_WORST};
 use crate::message::Message;
 
 mod bus;
 mod distribute;
 mod fair_queue;
+mod inbox;
 mod load_balance;
 #[cfg(test)]
 mod network;
@@ -143,6 +145,11 @@ impl Protocol {
             Protocol::Respondent => Protocol::Surveyor,
             Protocol::Bus => Protocol::Bus,
         }
+    }
+
+    /// Whether the pattern has anything to do at a time of its own: repeat a request, end a survey.
+    pub(crate) const fn has_deadlines(self, mode: Mode) -> bool {
+        matches!((self, mode), (Protocol::Req | Protocol::Surveyor, Mode::Cooked))
     }
 
     /// Whether the pattern has a sending side (R104).
@@ -337,6 +344,12 @@ pub(crate) trait Pattern: Send {
     /// taken: what waits is bounded by the caller, which stops reading from the pipe (R112).
     fn handle_message(&mut self, fx: &mut Effects, now: Instant, pipe: PipeId, message: Message);
 
+    /// The same for a block of payloads, all of them in bodies. False if the pattern has to see each message for itself;
+    /// then nothing was taken. A pattern that takes blocks never closes the pipe for what is in them.
+    fn handle_block(&mut self, _fx: &mut Effects, _pipe: PipeId, _block: &mut Frames) -> bool {
+        false
+    }
+
     /// The pipe's outbound queue has room again.
     fn handle_writable(&mut self, fx: &mut Effects, now: Instant, pipe: PipeId);
 
@@ -349,9 +362,25 @@ pub(crate) trait Pattern: Send {
     /// Sends without blocking; a refused message comes back unchanged.
     fn send(&mut self, fx: &mut Effects, now: Instant, message: Message) -> Result<(), Rejected>;
 
+    /// The pipe that the next message without header goes to unchanged, for patterns that do nothing else to it; taken
+    /// as a send to it. `None` says nothing: [`send`](Pattern::send) does what is to be done.
+    fn choose_plain(&mut self) -> Option<PipeId> {
+        None
+    }
+
     /// Receives without blocking. The header of the message is what a raw socket shows; empty on cooked
     /// sockets.
     fn recv(&mut self, fx: &mut Effects, now: Instant) -> Result<Message, RecvRefusal>;
+
+    /// The same without making a message of a body that lies in a block; `place` is for a message that has no other.
+    fn recv_taken<'a>(
+        &'a mut self,
+        fx: &mut Effects,
+        now: Instant,
+        place: &'a mut Option<Message>,
+    ) -> Result<Taken<'a>, RecvRefusal> {
+        Ok(Taken::Message(place.insert(self.recv(fx, now)?)))
+    }
 
     /// When [`handle_timeout`](Pattern::handle_timeout) is due.
     fn next_timeout(&self) -> Option<Instant> {

@@ -1,14 +1,15 @@
 //! PAIR: one conversation with one peer (R121 to R126). Raw PAIR is the same. Version 1 is this with another
 //! [`Framing`].
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::inbox::Inbox;
 use super::{
     Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
     Rejected, SendRefusal, common_option, refuse,
 };
-use crate::limits::{HEADER_WORD_BYTES, RECV_QUEUE_KEEP_MESSAGES};
+use crate::frames::{Frames, Taken};
+use crate::limits::HEADER_WORD_BYTES;
 use crate::message::Message;
 
 /// The pattern, in either version. What a departed peer sent stays first in the inbox: the conversations do not mix.
@@ -16,13 +17,18 @@ use crate::message::Message;
 pub(super) struct Pair<F = Bare> {
     framing: F,
     peer: Peer,
-    inbox: VecDeque<Arrived>,
+    inbox: Inbox,
 }
 
 /// What stands in front of the body: all in which the versions of PAIR differ.
 pub(super) trait Framing: Send {
     /// Makes of a payload what the application is to see.
     fn arrived(&self, message: &mut Message) -> Verdict;
+
+    /// Whether all that arrives is kept as it is.
+    fn keeps_all(&self) -> bool {
+        false
+    }
 
     /// What to do with a message that the application gives this header.
     fn departing(&self, header: &[u8]) -> Departure;
@@ -62,6 +68,10 @@ impl Framing for Bare {
         Verdict::Keep
     }
 
+    fn keeps_all(&self) -> bool {
+        true
+    }
+
     /// Raw or cooked, what the caller put there is transmitted as it is (R126).
     fn departing(&self, _header: &[u8]) -> Departure {
         Departure::Unchanged
@@ -76,13 +86,6 @@ enum Peer {
     Full(PipeId),
 }
 
-#[derive(Debug)]
-struct Arrived {
-    pipe: PipeId,
-    message: Message,
-    charge: usize,
-}
-
 impl Peer {
     fn pipe(self) -> Option<PipeId> {
         match self {
@@ -94,7 +97,7 @@ impl Peer {
 
 impl<F: Framing> Pair<F> {
     pub(super) fn new(framing: F) -> Self {
-        Pair { framing, peer: Peer::None, inbox: VecDeque::new() }
+        Pair { framing, peer: Peer::None, inbox: Inbox::default() }
     }
 }
 
@@ -125,13 +128,21 @@ impl<F: Framing> Pattern for Pair<F> {
         }
         let charge = message.payload_len();
         match self.framing.arrived(&mut message) {
-            Verdict::Keep => self.inbox.push_back(Arrived { pipe, message, charge }),
+            Verdict::Keep => self.inbox.push(pipe, message, charge),
             Verdict::Drop => fx.release(pipe, charge),
             Verdict::ClosePipe => {
                 fx.release(pipe, charge);
                 fx.close(pipe);
             }
         }
+    }
+
+    fn handle_block(&mut self, _fx: &mut Effects, pipe: PipeId, block: &mut Frames) -> bool {
+        if !self.framing.keeps_all() || self.peer.pipe() != Some(pipe) {
+            return false;
+        }
+        self.inbox.push_block(pipe, block);
+        true
     }
 
     fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId) {
@@ -165,15 +176,24 @@ impl<F: Framing> Pattern for Pair<F> {
         Ok(())
     }
 
-    fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        let Some(Arrived { pipe, message, charge }) = self.inbox.pop_front() else {
-            return Err(RecvRefusal::Empty);
-        };
-        fx.release(pipe, charge);
-        if self.inbox.is_empty() {
-            self.inbox.shrink_to(RECV_QUEUE_KEEP_MESSAGES);
+    fn choose_plain(&mut self) -> Option<PipeId> {
+        match self.peer {
+            Peer::Writable(pipe) if self.framing.departing(&[]) == Departure::Unchanged => Some(pipe),
+            _ => None,
         }
-        Ok(message)
+    }
+
+    fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
+        self.inbox.pop(fx).map(Taken::into_message).ok_or(RecvRefusal::Empty)
+    }
+
+    fn recv_taken<'a>(
+        &'a mut self,
+        fx: &mut Effects,
+        _now: Instant,
+        _place: &'a mut Option<Message>,
+    ) -> Result<Taken<'a>, RecvRefusal> {
+        self.inbox.pop(fx).ok_or(RecvRefusal::Empty)
     }
 
     fn readiness(&self) -> Readiness {
@@ -193,6 +213,7 @@ mod tests {
     use super::super::network::{Carriage, Network, SAME};
     use super::super::{Mode, Protocol, Readiness};
     use super::*;
+    use crate::limits::FRAMES_SPARE_MAX_BYTES;
 
     #[test]
     fn r121_r126_a_conversation_has_no_header_cooked_or_raw() {
@@ -295,14 +316,14 @@ mod tests {
         let (mut pair, mut fx, now, pipe) =
             (<Pair>::default(), Effects::default(), Instant::now(), PipeId::new(0, 1));
         pair.handle_attach(&mut fx, now, pipe, SAME).unwrap();
-        for _ in 0..10 * RECV_QUEUE_KEEP_MESSAGES {
+        for _ in 0..FRAMES_SPARE_MAX_BYTES {
             pair.handle_message(&mut fx, now, pipe, Message::from("x"));
         }
         let capacity = pair.inbox.capacity();
         pair.recv(&mut fx, now).unwrap();
         assert_eq!(pair.inbox.capacity(), capacity, "not while more of it waits");
         while pair.recv(&mut fx, now).is_ok() {}
-        assert!(pair.inbox.capacity() <= RECV_QUEUE_KEEP_MESSAGES);
+        assert!(pair.inbox.capacity() <= FRAMES_SPARE_MAX_BYTES);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{
     Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
     Rejected, SendRefusal, common_option, refuse,
 };
+use crate::frames::{Frames, Taken};
 use crate::message::Message;
 
 /// Spreads work over its pipes; a message handed to a pipe stays with it (R118).
@@ -57,6 +58,10 @@ impl Pattern for Push {
         }
     }
 
+    fn choose_plain(&mut self) -> Option<PipeId> {
+        self.pipes.choose()
+    }
+
     fn recv(&mut self, _fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
         Err(RecvRefusal::Unsupported)
     }
@@ -102,6 +107,11 @@ impl Pattern for Pull {
         self.queue.push(pipe, message, charge);
     }
 
+    fn handle_block(&mut self, _fx: &mut Effects, pipe: PipeId, block: &mut Frames) -> bool {
+        self.queue.push_block(pipe, block);
+        true
+    }
+
     fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, _pipe: PipeId) {}
 
     fn handle_full(&mut self, _pipe: PipeId) {}
@@ -113,7 +123,16 @@ impl Pattern for Pull {
     }
 
     fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        self.queue.pop(fx).map(|(_, message)| message).ok_or(RecvRefusal::Empty)
+        self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
+    }
+
+    fn recv_taken<'a>(
+        &'a mut self,
+        fx: &mut Effects,
+        _now: Instant,
+        _place: &'a mut Option<Message>,
+    ) -> Result<Taken<'a>, RecvRefusal> {
+        self.queue.pop(fx).map(|(_, taken)| taken).ok_or(RecvRefusal::Empty)
     }
 
     fn readiness(&self) -> Readiness {

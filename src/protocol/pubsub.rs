@@ -10,6 +10,7 @@ use super::{
     Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
     Rejected, SendRefusal, common_option, refuse,
 };
+use crate::frames::{Frames, Taken};
 use crate::message::Message;
 
 /// Sends to every subscriber that can take the message now; the others miss it (R180, R181).
@@ -101,6 +102,21 @@ impl Pattern for Subscriber {
         }
     }
 
+    fn handle_block(&mut self, fx: &mut Effects, pipe: PipeId, block: &mut Frames) -> bool {
+        if self.topics.match_everything() {
+            self.queue.push_block(pipe, block);
+            return true;
+        }
+        while let Some((taken, charge)) = block.pop() {
+            if self.topics.matches(taken.body()) {
+                self.queue.push_taken(pipe, taken, charge);
+            } else {
+                fx.release(pipe, charge);
+            }
+        }
+        true
+    }
+
     fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, _pipe: PipeId) {}
 
     fn handle_full(&mut self, _pipe: PipeId) {}
@@ -112,7 +128,16 @@ impl Pattern for Subscriber {
     }
 
     fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        self.queue.pop(fx).map(|(_, message)| message).ok_or(RecvRefusal::Empty)
+        self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
+    }
+
+    fn recv_taken<'a>(
+        &'a mut self,
+        fx: &mut Effects,
+        _now: Instant,
+        _place: &'a mut Option<Message>,
+    ) -> Result<Taken<'a>, RecvRefusal> {
+        self.queue.pop(fx).map(|(_, taken)| taken).ok_or(RecvRefusal::Empty)
     }
 
     fn readiness(&self) -> Readiness {

@@ -137,7 +137,8 @@ impl Pattern for Rep {
     }
 
     fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        let (pipe, mut message) = self.queue.pop(fx).ok_or(RecvRefusal::Empty)?;
+        let (pipe, taken) = self.queue.pop(fx).ok_or(RecvRefusal::Empty)?;
+        let mut message = taken.into_message();
         match &mut self.role {
             Role::Cooked(exchange) => {
                 let stack = SmallVec::from_slice(message.header());

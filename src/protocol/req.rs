@@ -260,7 +260,7 @@ impl Pattern for RawReq {
     }
 
     fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        self.queue.pop(fx).map(|(_, message)| message).ok_or(RecvRefusal::Empty)
+        self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
     }
 
     fn readiness(&self) -> Readiness {

@@ -116,7 +116,9 @@ impl Pattern for Surveyor {
         self.expire(fx, now);
         match self.state {
             State::Idle => Err(RecvRefusal::State),
-            State::Open { .. } => self.queue.pop(fx).map(|(_, message)| message).ok_or(RecvRefusal::Empty),
+            State::Open { .. } => {
+                self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
+            }
             State::Expired => {
                 self.state = State::Idle;
                 Err(RecvRefusal::Expired)
@@ -198,7 +200,7 @@ impl Pattern for RawSurveyor {
     }
 
     fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        self.queue.pop(fx).map(|(_, message)| message).ok_or(RecvRefusal::Empty)
+        self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
     }
 
     fn readiness(&self) -> Readiness {

@@ -57,6 +57,11 @@ impl Topics {
         }
     }
 
+    /// Whether every body matches, whatever it is.
+    pub(super) fn match_everything(&self) -> bool {
+        self.nodes[ROOT].count > 0
+    }
+
     /// Subscribes once more.
     pub(super) fn subscribe(&mut self, topic: &[u8]) {
         let (mut node, mut rest) = (ROOT, topic);

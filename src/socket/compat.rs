@@ -120,6 +120,40 @@ pub fn recv(socket: &Socket, wait: Wait) -> Result<Message, Error> {
     socket.core().recv(wait.into())
 }
 
+/// Sends a copy of `body`, waiting as `wait` says; a small one is copied once, to where it leaves from.
+///
+/// # Errors
+/// As [`Socket::send`], and [`Error::Interrupted`].
+///
+/// ```
+/// use spmsg::compat::{self, Wait};
+/// let publisher = spmsg::Pub::new()?;
+/// compat::send_body(publisher.socket(), b"abc", Wait::AsSet)?;
+/// # Ok::<(), spmsg::Error>(())
+/// ```
+pub fn send_body(socket: &Socket, body: &[u8], wait: Wait) -> Result<(), Error> {
+    socket.core().send_body(body, wait.into())
+}
+
+/// Receives, waiting as `wait` says, and has `take` look at the body where it lies; the result is what `take` returns.
+/// `take` runs while the socket is locked: it must not use the socket, and should only copy.
+///
+/// # Errors
+/// As [`Socket::recv`], and [`Error::Interrupted`].
+///
+/// ```
+/// use spmsg::compat::{self, Wait};
+/// let (push, pull) = (spmsg::Push::new()?, spmsg::Pull::new()?);
+/// pull.bind("inproc://recv-body-doc")?;
+/// push.connect("inproc://recv-body-doc")?;
+/// push.send("abc")?;
+/// assert_eq!(compat::recv_body(pull.socket(), Wait::No, |body| body.len())?, 3);
+/// # Ok::<(), spmsg::Error>(())
+/// ```
+pub fn recv_body<R>(socket: &Socket, wait: Wait, take: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
+    socket.core().recv_with(wait.into(), |taken| take(taken.body()))
+}
+
 /// The descriptor that is readable exactly while a receive (`recv`) or a send could proceed; made at the
 /// first call, the same for the life of the socket, closed with it. Only to be polled, never read or
 /// closed.

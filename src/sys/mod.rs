@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+mod alarm;
 mod event;
 mod fork;
 mod parker;
@@ -10,6 +11,7 @@ mod sleep;
 mod socket;
 mod thread;
 
+pub(crate) use alarm::Alarm;
 pub(crate) use event::Event;
 pub(crate) use fork::{forget_parent, generation};
 pub(crate) use parker::{Park, Parker};

@@ -3,12 +3,15 @@
 #[cfg(test)]
 mod tests;
 
-use crate::limits::{BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, FRAME_MAX_BYTES, SP_HEADER_BYTES};
+use crate::frames::Frames;
+use crate::limits::{
+    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, FRAME_COPY_MAX_BYTES, FRAME_MAX_BYTES, SP_HEADER_BYTES,
+};
 use crate::message::Message;
 use crate::protocol::Protocol;
 
 use super::encoder::TYPE_IN_BAND;
-use super::{Decoder, Event, WireError, header};
+use super::{Allowance, Decoder, Event, WireError, header};
 
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 8;
@@ -58,6 +61,15 @@ impl LengthDecoder {
 
     fn start_frame(&mut self) {
         self.state = State::Head(Collected::default());
+    }
+
+    /// A head in the front of `input`, if it is complete and one of those that there are: what it says, and what is
+    /// behind it.
+    #[inline]
+    fn whole_head<'a>(&self, input: &'a [u8]) -> Option<(usize, &'a [u8])> {
+        let rest = if self.typed { input.strip_prefix(&[TYPE_IN_BAND])? } else { input };
+        let (length, behind) = rest.split_first_chunk::<LENGTH_BYTES>()?;
+        Some((usize::try_from(u64::from_be_bytes(*length)).ok()?, behind))
     }
 }
 
@@ -122,6 +134,33 @@ impl Decoder for LengthDecoder {
                 }
             }
         }
+    }
+
+    fn next_block(
+        &mut self,
+        input: &mut &[u8],
+        max_payload: Option<usize>,
+        room: Allowance,
+        frames: &mut Frames,
+    ) -> usize {
+        if !matches!(&self.state, State::Head(collected) if collected.len == 0) {
+            return 0;
+        }
+        let longest = max_payload.map_or(FRAME_COPY_MAX_BYTES, |max| max.min(FRAME_COPY_MAX_BYTES));
+        let mut counted = 0usize;
+        while let Some((length, behind)) = self.whole_head(input)
+            && length <= longest
+            && let Some((payload, rest)) = behind.split_at_checked(length)
+        {
+            let sum = counted.saturating_add(length).saturating_add(room.overhead);
+            if sum >= room.below {
+                break;
+            }
+            counted = sum;
+            frames.push_body(payload);
+            *input = rest;
+        }
+        counted
     }
 
     fn body_buffer(&mut self) -> Result<Option<(&mut Vec<u8>, usize)>, WireError> {

@@ -16,21 +16,31 @@ impl LengthEncoder {
     pub(super) fn new(typed: bool) -> Self {
         LengthEncoder { typed }
     }
-}
 
-impl Encoder for LengthEncoder {
-    fn encode(&self, message: Message, queue: &mut SendQueue) {
-        let [b0, b1, b2, b3, b4, b5, b6, b7] = (message.payload_len() as u64).to_be_bytes();
+    #[inline]
+    fn put_head(&self, payload: usize, queue: &mut SendQueue) {
+        let [b0, b1, b2, b3, b4, b5, b6, b7] = (payload as u64).to_be_bytes();
         if self.typed {
             queue.put(&[TYPE_IN_BAND, b0, b1, b2, b3, b4, b5, b6, b7]);
         } else {
             queue.put(&[b0, b1, b2, b3, b4, b5, b6, b7]);
         }
+    }
+}
+
+impl Encoder for LengthEncoder {
+    fn encode(&self, message: Message, queue: &mut SendQueue) {
+        self.put_head(message.payload_len(), queue);
         queue.put(message.header());
         match message.shared_body() {
             Some(body) => queue.put_bytes(body),
             None => queue.put(message.body()),
         }
+    }
+
+    fn encode_body(&self, body: &[u8], queue: &mut SendQueue) {
+        self.put_head(body.len(), queue);
+        queue.put(body);
     }
 }
 

@@ -12,6 +12,7 @@ mod send_queue;
 
 use bytes::Bytes;
 
+use crate::frames::Frames;
 use crate::message::Message;
 use crate::protocol::Protocol;
 
@@ -46,6 +47,15 @@ impl SessionKind {
     }
 }
 
+/// How much a block may count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    /// In bytes; the sum stays below it.
+    pub(crate) below: usize,
+    /// What each message counts beyond its payload.
+    pub(crate) overhead: usize,
+}
+
 /// What the peer's bytes amounted to.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -67,6 +77,18 @@ pub(crate) trait Decoder: Send {
     /// and one bounded step is allocated (R81).
     fn next(&mut self, input: &mut &[u8], max_payload: Option<usize>) -> Result<Option<Event>, WireError>;
 
+    /// Moves small messages that are complete off the front of `input` into `frames`, while what they count stays
+    /// within `room`; the sum. Stops at anything else, which is for [`next`](Decoder::next).
+    fn next_block(
+        &mut self,
+        _input: &mut &[u8],
+        _max_payload: Option<usize>,
+        _room: Allowance,
+        _frames: &mut Frames,
+    ) -> usize {
+        0
+    }
+
     /// While a large body is incomplete: the buffer it is assembled in and how many bytes are missing. The
     /// connection may read straight into the buffer's spare capacity (reserved here, one bounded step at a
     /// time) and then calls [`body_complete`](Decoder::body_complete). `None`: use `next`.
@@ -83,6 +105,11 @@ pub(crate) trait Decoder: Send {
 pub(crate) trait Encoder: Send + Sync {
     /// Appends `message` (header, then body) as one frame. A large body goes in by reference, uncopied.
     fn encode(&self, message: Message, queue: &mut SendQueue);
+
+    /// Appends a copy of `body` as one frame without header.
+    fn encode_body(&self, body: &[u8], queue: &mut SendQueue) {
+        self.encode(Message::copy_from_slice(body), queue);
+    }
 }
 
 /// What a peer did wrong. Its connection is closed, nobody else is concerned.

@@ -33,8 +33,11 @@ impl SendQueue {
     }
 
     /// Appends a copy of `piece`.
+    #[inline]
     pub(crate) fn put(&mut self, piece: &[u8]) {
-        self.reclaim_written(piece.len());
+        if self.tail.capacity() - self.tail.len() < piece.len() {
+            self.reclaim_written();
+        }
         self.tail.extend_from_slice(piece);
         self.bytes += piece.len();
     }
@@ -113,11 +116,11 @@ impl SendQueue {
         self.tail.get(self.tail_start..).unwrap_or_default()
     }
 
-    /// Moves the unwritten bytes to the front of the contiguous buffer when it would grow otherwise and at
-    /// least half of it is written: without that, a queue that is never quite empty grows for ever.
-    fn reclaim_written(&mut self, extra: usize) {
-        let is_full = self.tail.capacity() - self.tail.len() < extra;
-        if is_full && self.tail_start >= self.tail.len() - self.tail_start {
+    /// Called when the contiguous buffer would grow: moves the unwritten bytes to its front if at least half of it is
+    /// written. Without that, a queue that is never quite empty grows for ever.
+    #[cold]
+    fn reclaim_written(&mut self) {
+        if self.tail_start >= self.tail.len() - self.tail_start {
             self.tail.drain(..self.tail_start);
             self.tail_start = 0;
         }

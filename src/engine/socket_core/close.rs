@@ -39,7 +39,7 @@ impl Core {
         for connection in connections {
             connection.tell(Notice::Drain(deadline));
         }
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
         Ok(deadline)
     }
 

@@ -64,7 +64,7 @@ impl Core {
             return Err(Error::os("bind to", text, std::io::ErrorKind::AddrInUse.into()));
         }
         self.keep_name(info, &name)?;
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
         Ok(text)
     }
 
@@ -97,7 +97,7 @@ impl Core {
         let mut jobs = Jobs::new();
         inproc::connect(self, info, &name, &mut jobs);
         self.keep_name(info, &name)?;
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
         Ok(())
     }
 
@@ -175,7 +175,7 @@ impl Core {
         for connection in leaving {
             connection.tell(Notice::Drain(now + linger));
         }
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
         Ok(())
     }
 
@@ -206,11 +206,11 @@ impl State {
 
     /// The pipe is gone; what it sent and nobody took yet stays, and counts.
     pub(super) fn forget_pipe(&mut self, id: PipeId, now: Instant) -> Option<Link> {
-        let link = self.pipes.remove(id)?.link;
-        let (waiting, overhead) = link.waiting();
+        let pipe = self.pipes.remove(id)?;
+        let (waiting, overhead) = pipe.waiting();
         self.orphans.add(id, waiting, overhead);
         self.pattern.handle_detach(&mut self.fx, now, id);
-        Some(link)
+        Some(pipe.link)
     }
 
     /// The peer broke the rules of the pattern: its pipe is gone at once, its connection soon.
@@ -271,9 +271,9 @@ mod tests {
     fn push(core: &Core, messages: &[Message]) {
         let (link, mut jobs) = (link_of(core), Jobs::new());
         for message in messages {
-            link.push(message.clone(), Instant::now(), &mut jobs);
+            link.push(message.clone(), &mut jobs);
         }
-        jobs::run(jobs);
+        jobs::run(&mut jobs);
     }
 
     #[test]

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::waiting::{Direction, Patience};
-use super::{Core, Link};
+use super::{Core, Link, State};
 use crate::engine::EndpointInfo;
+use crate::engine::Room;
 use crate::engine::connection::{Connection, End};
 use crate::engine::jobs::{self, Jobs};
 use crate::error::{Error, SendError};
+use crate::frames::{Frames, Taken};
+use crate::limits::BODY_BY_REFERENCE_BYTES;
 use crate::message::Message;
 use crate::protocol::{PipeId, RecvRefusal, Rejected, SendRefusal};
 
@@ -50,28 +53,82 @@ impl Core {
         Err(SendError { error, message })
     }
 
+    /// Sends a copy of `body`, waiting as `patience` says. A small one is copied straight to where it leaves from.
+    pub(crate) fn send_body(&self, body: &[u8], patience: Patience) -> Result<(), Error> {
+        if body.len() < BODY_BY_REFERENCE_BYTES && self.try_send_body(body)? {
+            return Ok(());
+        }
+        self.send(Message::copy_from_slice(body), patience).map_err(|refused| refused.error)
+    }
+
+    /// False says that the pattern has to see a message.
+    fn try_send_body(&self, body: &[u8]) -> Result<bool, Error> {
+        if self.is_inherited() {
+            return Err(Error::Closed);
+        }
+        let mut jobs = Jobs::new();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        let Some(pipe) = state.pattern.choose_plain() else { return Ok(false) };
+        if let Some(link) = state.pipes.get(pipe)
+            && link.push_body(body, &mut jobs) == Room::Full
+        {
+            state.pattern.handle_full(pipe);
+            state.announce(&mut jobs);
+        }
+        state.stats.sent(body.len());
+        drop(guard);
+        jobs::run(&mut jobs);
+        Ok(true)
+    }
+
     /// Receives, waiting as `patience` says.
-    pub(crate) fn recv(&self, mut patience: Patience) -> Result<Message, Error> {
+    pub(crate) fn recv(&self, patience: Patience) -> Result<Message, Error> {
+        self.recv_with(patience, |taken| taken.into_message())
+    }
+
+    /// Receives, and has `take` look at the message while the socket is locked.
+    pub(crate) fn recv_with<R>(
+        &self,
+        mut patience: Patience,
+        take: impl FnOnce(Taken<'_>) -> R,
+    ) -> Result<R, Error> {
+        let mut take = Some(take);
         loop {
-            match self.try_recv() {
+            match self.try_recv_with(&mut take) {
                 Err(Error::WouldBlock) if patience.waits() => self.wait(Direction::Recv, &mut patience)?,
                 other => return other,
             }
         }
     }
 
-    fn try_recv(&self) -> Result<Message, Error> {
-        let received = self.act(|state, _, now| {
-            // A deadline that has passed counts even if the engine is late to say so.
-            if state.pattern.next_timeout().is_some_and(|at| at <= now) {
-                state.pattern.handle_timeout(&mut state.fx, now);
-            }
-            let received = state.pattern.recv(&mut state.fx, now);
-            if let Ok(message) = &received {
-                state.stats.received(message.len());
-            }
-            received
-        })?;
+    fn try_recv_with<R>(&self, take: &mut Option<impl FnOnce(Taken<'_>) -> R>) -> Result<R, Error> {
+        if self.is_inherited() {
+            return Err(Error::Closed);
+        }
+        let mut jobs = Jobs::new();
+        let mut place = None;
+        let now = self.now();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        // A deadline that has passed counts even if the engine is late to say so.
+        if self.timed && state.pattern.next_timeout().is_some_and(|at| at <= now) {
+            state.pattern.handle_timeout(&mut state.fx, now);
+        }
+        let received = state.pattern.recv_taken(&mut state.fx, now, &mut place).and_then(|taken| {
+            state.stats.received(taken.body().len());
+            // Taken once: whoever has received does not come back.
+            take.take().map(|take| take(taken)).ok_or(RecvRefusal::Empty)
+        });
+        self.settle(state, now, &mut jobs);
+        drop(guard);
+        jobs::run(&mut jobs);
         received.map_err(|refusal| match refusal {
             RecvRefusal::Empty => Error::WouldBlock,
             RecvRefusal::Expired => Error::TimedOut,
@@ -81,39 +138,39 @@ impl Core {
     }
 
     /// A connection hands over what it read, in order. The jobs are for the caller, once it holds no lock.
-    pub(crate) fn deliver(&self, pipe: PipeId, batch: Vec<Message>, now: Instant) -> Jobs {
+    pub(crate) fn deliver(&self, pipe: PipeId, frames: &mut Frames, now: Instant) -> Jobs {
         let mut jobs = Jobs::new();
-        let mut batch = batch.into_iter();
-        self.deliver_at(pipe, now, &mut jobs, || batch.next());
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed {
+            return jobs;
+        }
+        let whole =
+            state.pipes.get(pipe).is_some() && state.pattern.handle_block(&mut state.fx, pipe, frames);
+        if !whole {
+            while let Some((taken, _)) = frames.pop() {
+                state.handle_message(pipe, taken.into_message(), now, &mut jobs);
+            }
+        }
+        self.settle(state, now, &mut jobs);
+        drop(guard);
         jobs
     }
 
     /// The same for a lane of inproc, emptied under this socket's lock so that order is kept.
-    pub(crate) fn deliver_with(&self, pipe: PipeId, jobs: &mut Jobs, next: impl FnMut() -> Option<Message>) {
-        self.deliver_at(pipe, Instant::now(), jobs, next);
-    }
-
-    fn deliver_at(
+    pub(crate) fn deliver_with(
         &self,
         pipe: PipeId,
-        now: Instant,
         jobs: &mut Jobs,
         mut next: impl FnMut() -> Option<Message>,
     ) {
+        let now = Instant::now();
         let mut state = self.state.lock();
         if state.closed {
             return;
         }
         while let Some(message) = next() {
-            let state = &mut *state;
-            if state.pipes.get(pipe).is_none() {
-                // The pipe was let go of while this was on its way, or by what came just before: nobody will take
-                // it, so it must not count as left behind.
-                state.orphans.release(pipe, message.payload_len());
-                continue;
-            }
-            state.pattern.handle_message(&mut state.fx, now, pipe, message);
-            state.carry_out(now, jobs);
+            state.handle_message(pipe, message, now, jobs);
         }
         self.settle(&mut state, now, jobs);
     }
@@ -134,7 +191,8 @@ impl Core {
         if link.is_network() && state.orphans.is_full() {
             return Err(End::Overloaded);
         }
-        let pipe = state.pipes.add(endpoint.id, link);
+        let recv_bound = state.options.recv_buffer;
+        let pipe = state.pipes.add(endpoint.id, link, recv_bound);
         if state.pattern.handle_attach(&mut state.fx, now, pipe, endpoint.priorities).is_err() {
             state.pipes.remove(pipe);
             return Err(End::Refused);
@@ -197,7 +255,19 @@ impl Core {
     }
 
     /// Runs jobs that were gathered without a lock held.
-    pub(super) fn run(jobs: Jobs) {
-        jobs::run(jobs);
+    pub(super) fn run(mut jobs: Jobs) {
+        jobs::run(&mut jobs);
+    }
+}
+
+impl State {
+    fn handle_message(&mut self, pipe: PipeId, message: Message, now: Instant, jobs: &mut Jobs) {
+        if self.pipes.get(pipe).is_none() {
+            // The pipe was let go of while this was on its way, or by what came just before: nobody will take it, so it
+            // must not count as left behind.
+            return self.orphans.release(pipe, message.payload_len());
+        }
+        self.pattern.handle_message(&mut self.fx, now, pipe, message);
+        self.carry_out(now, jobs);
     }
 }

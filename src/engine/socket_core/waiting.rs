@@ -55,6 +55,10 @@ pub(crate) enum Bed<'a> {
 impl<'a> Bed<'a> {
     /// Fails only where sleeping takes descriptors and there are none.
     pub(crate) fn make(reactor: Option<&'a Arc<Reactor>>) -> Result<Bed<'a>, Error> {
+        if let Some(reactor) = reactor {
+            // What is waited for may be the answer to it.
+            reactor.write_tails();
+        }
         if let Some(reactor) = reactor
             && let Some(seat) = reactor.take_seat()
         {

@@ -1,0 +1,289 @@
+//! [`Frames`]: received payloads, one behind the other in one buffer.
+//!
+//! A message of its own for each small payload would cost an allocation that another thread frees, which is dearer than
+//! everything else that receiving it takes. So small payloads travel in blocks, from the decoder to the call that wants
+//! them; a large one, or one whose protocol header was taken off, is a [`Message`] whose place in the order is kept.
+
+use std::collections::VecDeque;
+
+use crate::limits::FRAME_COPY_MAX_BYTES;
+use crate::message::Message;
+
+/// Bytes of an entry's head: the length of what follows.
+const HEAD_BYTES: usize = 4;
+/// The length that stands for the next of `messages`.
+const MESSAGE: [u8; HEAD_BYTES] = u32::MAX.to_ne_bytes();
+
+/// A queue of payloads.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    /// Entries: a length, then so many bytes.
+    bytes: Vec<u8>,
+    /// Entries before this are taken.
+    at: usize,
+    /// What is not copied into `bytes`, and what it was charged with.
+    messages: VecDeque<(Message, usize)>,
+    /// The message that was taken last.
+    taken: Message,
+}
+
+/// The front of a queue. Small on purpose: it is handed from function to function for every message.
+#[derive(Debug)]
+pub(crate) enum Taken<'a> {
+    /// A payload without protocol header.
+    Body(&'a [u8]),
+    /// A message, to be taken out.
+    Message(&'a mut Message),
+}
+
+/// What was the front of a queue, to be looked at before the queue is changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Body { start: usize, end: usize },
+    Message { charge: usize },
+}
+
+impl Place {
+    /// Bytes it was charged with when it arrived.
+    #[inline]
+    pub(crate) fn charge(self) -> usize {
+        match self {
+            Place::Body { start, end } => end - start,
+            Place::Message { charge } => charge,
+        }
+    }
+}
+
+impl Taken<'_> {
+    pub(crate) fn body(&self) -> &[u8] {
+        match self {
+            Taken::Body(body) => body,
+            Taken::Message(message) => message.body(),
+        }
+    }
+
+    pub(crate) fn into_message(self) -> Message {
+        match self {
+            Taken::Body(body) => Message::copy_from_slice(body),
+            Taken::Message(message) => std::mem::take(message),
+        }
+    }
+}
+
+impl Frames {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+
+    /// Appends a copy of a payload of at most [`FRAME_COPY_MAX_BYTES`].
+    #[inline]
+    pub(crate) fn push_body(&mut self, body: &[u8]) {
+        debug_assert!(body.len() <= FRAME_COPY_MAX_BYTES);
+        let needed = HEAD_BYTES + body.len();
+        if self.bytes.capacity() - self.bytes.len() < needed {
+            self.make_room(needed);
+        }
+        self.bytes.extend_from_slice(&(body.len() as u32).to_ne_bytes());
+        self.bytes.extend_from_slice(body);
+    }
+
+    /// Appends a message that was charged with so many bytes.
+    pub(crate) fn push(&mut self, message: Message, charge: usize) {
+        if message.is_plain() && message.len() == charge && charge <= FRAME_COPY_MAX_BYTES {
+            return self.push_body(message.body());
+        }
+        self.make_room(HEAD_BYTES);
+        self.bytes.extend_from_slice(&MESSAGE);
+        self.messages.push_back((message, charge));
+    }
+
+    /// Moves everything of `other` behind what is here.
+    pub(crate) fn append(&mut self, other: &mut Frames) {
+        if self.is_empty() {
+            // The usual case: nothing is copied, and the buffer that was emptied here is filled next.
+            self.clear();
+            std::mem::swap(self, other);
+            return;
+        }
+        let rest = other.bytes.get(other.at..).unwrap_or_default();
+        if self.bytes.capacity() - self.bytes.len() < rest.len() {
+            self.make_room(rest.len());
+        }
+        self.bytes.extend_from_slice(rest);
+        self.messages.append(&mut other.messages);
+        other.clear();
+    }
+
+    /// Takes the front and what it was charged with. A body stays where it is until the queue is changed next.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<(Taken<'_>, usize)> {
+        let place = self.advance()?;
+        Some((self.look(place), place.charge()))
+    }
+
+    /// Takes the front without looking at it.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Option<Place> {
+        let head = self.bytes.get(self.at..)?.first_chunk::<HEAD_BYTES>()?;
+        let start = self.at + HEAD_BYTES;
+        if *head == MESSAGE {
+            self.at = start;
+            let (message, charge) = self.messages.pop_front()?;
+            self.taken = message;
+            return Some(Place::Message { charge });
+        }
+        self.at = start + u32::from_ne_bytes(*head) as usize;
+        Some(Place::Body { start, end: self.at })
+    }
+
+    /// What [`advance`](Frames::advance) took just now.
+    #[inline]
+    pub(crate) fn look(&mut self, place: Place) -> Taken<'_> {
+        match place {
+            Place::Body { start, end } => Taken::Body(self.bytes.get(start..end).unwrap_or_default()),
+            Place::Message { .. } => Taken::Message(&mut self.taken),
+        }
+    }
+
+    /// Bytes of memory that an empty queue holds on to.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Forgets everything; the memory stays.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.at = 0;
+        if !self.messages.is_empty() {
+            self.messages.clear();
+        }
+        if !self.taken.is_empty() {
+            self.taken = Message::new();
+        }
+    }
+
+    /// Empties the queue and gives back what it holds beyond `keep` bytes.
+    pub(crate) fn shrink(&mut self, keep: usize) {
+        self.clear();
+        self.bytes.shrink_to(keep);
+        self.messages = VecDeque::new();
+    }
+
+    /// Uses the room of what was taken before more is asked for, unless that would move more than it frees.
+    fn make_room(&mut self, needed: usize) {
+        let left = self.bytes.len() - self.at.min(self.bytes.len());
+        if left == 0 {
+            self.bytes.clear();
+            self.at = 0;
+        } else if self.bytes.capacity() - self.bytes.len() < needed && self.at >= left {
+            self.bytes.drain(..self.at);
+            self.at = 0;
+        }
+        self.bytes.reserve(needed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+    use crate::limits::FRAMES_KEEP_BYTES;
+
+    fn pop(frames: &mut Frames) -> Option<(Message, usize)> {
+        let (taken, charge) = frames.pop()?;
+        Some((taken.into_message(), charge))
+    }
+
+    fn with_header(text: &str) -> Message {
+        let mut message = Message::from(text);
+        message.set_header(b"head");
+        message
+    }
+
+    #[test]
+    fn bodies_and_messages_keep_their_order() {
+        let mut frames = Frames::default();
+        frames.push_body(b"one");
+        frames.push(with_header("two"), 7);
+        frames.push(Message::from("three"), 5);
+        frames.push(Message::from("four"), 99);
+        frames.push_body(b"");
+        let expected = [
+            (Message::from("one"), 3),
+            (with_header("two"), 7),
+            (Message::from("three"), 5),
+            (Message::from("four"), 99),
+            (Message::new(), 0),
+        ];
+        for expected in expected {
+            assert_eq!(pop(&mut frames), Some(expected));
+        }
+        assert!(frames.is_empty() && pop(&mut frames).is_none());
+    }
+
+    #[test]
+    fn a_large_body_is_not_copied() {
+        let mut frames = Frames::default();
+        let message = Message::from(vec![7; FRAME_COPY_MAX_BYTES + 1]);
+        let address = message.body().as_ptr();
+        frames.push(message, FRAME_COPY_MAX_BYTES + 1);
+        assert_eq!(pop(&mut frames).map(|(message, _)| message.body().as_ptr()), Some(address));
+    }
+
+    #[test]
+    fn appending_to_an_empty_queue_changes_buffers() {
+        let (mut block, mut queue) = (Frames::default(), Frames::default());
+        queue.push_body(b"earlier");
+        assert!(queue.pop().is_some());
+        let spare = queue.bytes.as_ptr();
+        block.push_body(b"frames");
+        let address = block.bytes.as_ptr();
+        queue.append(&mut block);
+        assert_eq!((queue.bytes.as_ptr(), block.bytes.as_ptr()), (address, spare));
+        assert!(block.is_empty());
+        assert_eq!(pop(&mut queue), Some((Message::from("frames"), 6)));
+    }
+
+    #[test]
+    fn a_queue_that_is_never_empty_does_not_grow() {
+        let mut frames = Frames::default();
+        frames.push_body(&[0; 100]);
+        for _ in 0..10_000 {
+            frames.push_body(&[1; 100]);
+            assert!(frames.pop().is_some());
+        }
+        assert!(frames.capacity() <= 1_000, "{} bytes for 200", frames.capacity());
+        frames.clear();
+        frames.bytes.reserve(10 * FRAMES_KEEP_BYTES);
+        frames.shrink(FRAMES_KEEP_BYTES);
+        assert!(frames.capacity() <= FRAMES_KEEP_BYTES);
+    }
+
+    quickcheck! {
+        fn agrees_with_a_plain_queue(ops: Vec<(u8, u16)>) -> bool {
+            let (mut frames, mut other) = (Frames::default(), Frames::default());
+            let (mut model, mut behind) = (VecDeque::new(), VecDeque::new());
+            ops.into_iter().enumerate().all(|(n, (op, size))| {
+                let body = vec![n as u8; usize::from(size) % (2 * FRAME_COPY_MAX_BYTES)];
+                let charge = body.len() + usize::from(op & 8);
+                match op % 6 {
+                    0 | 1 => {
+                        frames.push(Message::from(body.clone()), charge);
+                        model.push_back((Message::from(body), charge));
+                    }
+                    2 => {
+                        other.push(Message::from(body.clone()), charge);
+                        behind.push_back((Message::from(body), charge));
+                    }
+                    3 => {
+                        frames.append(&mut other);
+                        model.append(&mut behind);
+                    }
+                    _ => return pop(&mut frames) == model.pop_front(),
+                }
+                frames.is_empty() == model.is_empty() && other.is_empty() == behind.is_empty()
+            })
+        }
+    }
+}
