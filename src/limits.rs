@@ -141,6 +141,10 @@ pub const SPIN_MAX: Duration = Duration::from_micros(50);
 pub const SPIN_IF_AWAY_BELOW: Duration = Duration::from_micros(100);
 /// ... and the last wait was shorter than this. Rare traffic never spins.
 pub const SPIN_IF_WAITED_BELOW: Duration = Duration::from_micros(150);
+/// Looks between two looks at the clock while spinning, which costs as much as ten of them.
+pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
+/// How long a sender that spins for room goes on once there is some: then there is room for many messages.
+pub const SPIN_FOR_MORE_ROOM: Duration = Duration::from_micros(20);
 /// A sender writes itself once this much waits, without handing over to the I/O thread.
 pub const INLINE_WRITE_BYTES: usize = 64 * 1024;
 /// A wire not written to for this long counts as idle: the next send is written at once. About what one write costs.

@@ -14,6 +14,7 @@ mod process;
 mod reactor;
 mod socket_core;
 mod tails;
+mod tempo;
 mod timers;
 mod turns;
 mod waiters;

@@ -13,21 +13,17 @@ use mio::{Events, Poll, Registry, Token};
 use parking_lot::Mutex;
 
 use super::tails::Tails;
+use super::tempo::{Tempo, may_spin};
 use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
 use super::turns::Turns;
 use crate::frames::Frames;
-use crate::limits::{
-    EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_MAX, TAIL_MAX,
-};
+use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_MAX, TAIL_MAX};
 
 thread_local! {
     /// Address of the reactor that this thread turns.
     static TURNING: Cell<usize> = const { Cell::new(0) };
 }
-
-/// Environment variable that switches spinning off.
-const SPIN_VARIABLE: &str = "SPMSG_SPIN";
 
 /// The token of the waker; sources get all others.
 const WAKE: Token = Token(usize::MAX);
@@ -397,26 +393,6 @@ impl Seat<'_> {
     }
 }
 
-/// How quickly guests come back, and how long they waited last.
-#[derive(Debug, Default)]
-struct Tempo {
-    left: Option<Instant>,
-    last_wait: Duration,
-}
-
-impl Tempo {
-    /// A conversation in which the next event is probably nearer than a wake-up takes.
-    fn is_brisk(&self, now: Instant) -> bool {
-        let away = self.left.map_or(Duration::MAX, |left| now.saturating_duration_since(left));
-        away < SPIN_IF_AWAY_BELOW && self.last_wait < SPIN_IF_WAITED_BELOW
-    }
-
-    fn note(&mut self, began: Instant, ended: Instant) {
-        self.last_wait = ended.saturating_duration_since(began);
-        self.left = Some(ended);
-    }
-}
-
 /// Looks for events without sleeping, for a bounded time; whether there are some.
 fn spin_for_events(poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
     let end = Instant::now() + SPIN_MAX;
@@ -430,12 +406,6 @@ fn spin_for_events(poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
         }
         std::hint::spin_loop();
     }
-}
-
-/// Spinning helps only where the other side runs at the same time; `SPMSG_SPIN=0` in the environment switches it off.
-fn may_spin() -> bool {
-    let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
-    several && std::env::var_os(SPIN_VARIABLE).is_none_or(|value| value != "0")
 }
 
 impl Drop for Seat<'_> {
@@ -491,23 +461,5 @@ impl Sources {
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push((token.0 & SLOT_MASK) as u32);
         Some(source)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_brisk_conversations_spin() {
-        let start = Instant::now();
-        let at = |us| start + Duration::from_micros(us);
-        let mut tempo = Tempo::default();
-        assert!(!tempo.is_brisk(start), "nobody was here before");
-        tempo.note(start, at(20));
-        assert!(tempo.is_brisk(at(30)));
-        assert!(!tempo.is_brisk(at(1020)), "away for a millisecond");
-        tempo.note(at(30), at(1030));
-        assert!(!tempo.is_brisk(at(1031)), "the last wait was long");
     }
 }

@@ -19,10 +19,13 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Engine;
 use super::connection::Connection;
+use super::inproc::Mail;
 use super::jobs::{self, Job, Jobs};
 use super::reactor::{Reactor, Ready, Source, Turn};
+use super::tempo::{Tempo, may_spin};
 use super::waiters::WaitQueue;
 use crate::error::Error;
+use crate::frames::Frames;
 use crate::options::Options;
 use crate::protocol::{self, Effects, Mode, OptionRefusal, Pattern, PatternOption, Protocol};
 use crate::sys;
@@ -46,6 +49,7 @@ pub(crate) struct Core {
     timed: bool,
     /// What those patterns are told that do not ask.
     born: Instant,
+    may_spin: bool,
     /// Live copy of the option, in bytes; [`UNLIMITED`].
     recv_max: AtomicUsize,
     engine: OnceLock<Lease>,
@@ -54,6 +58,10 @@ pub(crate) struct Core {
     finished: AtomicBool,
     /// Where the pattern's deadlines are kept; set with the first one.
     timer_reactor: OnceLock<Arc<Reactor>>,
+    /// What peers on inproc say without taking the lock.
+    mail: Mail,
+    /// How brisk receiving and sending are, for sockets without connections.
+    tempo: [Mutex<Tempo>; 2],
     state: Mutex<State>,
     /// Told when a blocked caller has left a closed socket, and when a connection of it is gone.
     left: Condvar,
@@ -71,6 +79,8 @@ struct State {
     pattern: Box<dyn Pattern>,
     fx: Effects,
     pipes: Pipes,
+    /// For what is taken out of a lane; empty between two calls.
+    block: Frames,
     orphans: Orphans,
     endpoints: BTreeMap<u32, Endpoint>,
     /// Ids are never reused within a socket (R94).
@@ -106,15 +116,19 @@ impl Core {
             generation: sys::generation(),
             timed: protocol.has_deadlines(mode),
             born: Instant::now(),
+            may_spin: may_spin(),
             recv_max: AtomicUsize::new(options.recv_max.unwrap_or(UNLIMITED)),
             engine: lease,
             lease_returned: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             timer_reactor: OnceLock::new(),
+            mail: Mail::default(),
+            tempo: Default::default(),
             state: Mutex::new(State {
                 pattern: protocol::create(protocol, mode, seed),
                 fx: Effects::default(),
                 pipes: Pipes::new(fastrand::u32(..)),
+                block: Frames::default(),
                 orphans: Orphans::default(),
                 endpoints: BTreeMap::new(),
                 next_endpoint: 1,
@@ -225,16 +239,25 @@ impl Core {
         })
     }
 
+    pub(crate) fn mail(&self) -> &Mail {
+        &self.mail
+    }
+
     /// Looks at an open socket's state.
     fn open_state<R>(&self, look: impl FnOnce(&mut State) -> R) -> Result<R, Error> {
         if self.is_inherited() {
             return Err(Error::Closed);
         }
+        let mut jobs = Jobs::new();
         let mut state = self.state.lock();
         if state.closed {
             return Err(Error::Closed);
         }
-        Ok(look(&mut state))
+        self.see_all(&mut state, &mut jobs);
+        let seen = look(&mut state);
+        drop(state);
+        jobs::run(&mut jobs);
+        Ok(seen)
     }
 
     /// The time, if the pattern asks for it.
@@ -253,6 +276,7 @@ impl Core {
         if state.closed {
             return Err(Error::Closed);
         }
+        self.see_all(&mut state, &mut jobs);
         let result = action(&mut state, &mut jobs, now);
         self.settle(&mut state, now, &mut jobs);
         drop(state);

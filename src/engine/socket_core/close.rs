@@ -32,6 +32,7 @@ impl Core {
             let connections: Vec<Arc<Connection>> = state.connections.values().cloned().collect();
             (std::mem::take(&mut state.endpoints), connections, state.options.linger)
         })?;
+        self.mail.moved();
         for endpoint in endpoints.values() {
             self.stop(endpoint);
         }

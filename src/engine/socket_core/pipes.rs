@@ -30,7 +30,7 @@ impl Link {
     pub(super) fn push_body(&self, body: &[u8], jobs: &mut Jobs) -> Room {
         match self {
             Link::Stream(connection) => connection.push_body(body, jobs),
-            Link::Inproc(end) => end.push(Message::copy_from_slice(body), jobs),
+            Link::Inproc(end) => end.push_body(body, jobs),
         }
     }
 
@@ -134,6 +134,17 @@ impl Pipes {
         let pipe = slot.take_if(|pipe| pipe.id == id)?;
         self.free.push(id.slot() as u32);
         Some(pipe)
+    }
+
+    /// The only pipe there is, if that is one of inproc.
+    pub(super) fn only_inproc(&self) -> Option<(PipeId, &inproc::End)> {
+        if self.len() != 1 {
+            return None;
+        }
+        match self.iter().next()? {
+            Pipe { id, link: Link::Inproc(end), .. } => Some((*id, end)),
+            _ => None,
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pipe> {

@@ -8,10 +8,11 @@ use super::{Core, Link, State};
 use crate::engine::EndpointInfo;
 use crate::engine::Room;
 use crate::engine::connection::{Connection, End};
+use crate::engine::inproc;
 use crate::engine::jobs::{self, Jobs};
 use crate::error::{Error, SendError};
 use crate::frames::{Frames, Taken};
-use crate::limits::BODY_BY_REFERENCE_BYTES;
+use crate::limits::{BODY_BY_REFERENCE_BYTES, FRAMES_SPARE_MAX_BYTES};
 use crate::message::Message;
 use crate::protocol::{PipeId, RecvRefusal, Rejected, SendRefusal};
 
@@ -19,11 +20,12 @@ impl Core {
     /// Sends, waiting as `patience` says. A message that is not sent comes back.
     pub(crate) fn send(&self, mut message: Message, mut patience: Patience) -> Result<(), SendError> {
         loop {
+            let moves = self.mail.moves();
             match self.try_send(message) {
                 Ok(()) => return Ok(()),
                 Err(SendError { error: Error::WouldBlock, message: back }) if patience.waits() => {
                     message = back;
-                    if let Err(error) = self.wait(Direction::Send, &mut patience) {
+                    if let Err(error) = self.wait(Direction::Send, moves, &mut patience) {
                         return Err(SendError { error, message });
                     }
                 }
@@ -98,8 +100,11 @@ impl Core {
     ) -> Result<R, Error> {
         let mut take = Some(take);
         loop {
+            let moves = self.mail.moves();
             match self.try_recv_with(&mut take) {
-                Err(Error::WouldBlock) if patience.waits() => self.wait(Direction::Recv, &mut patience)?,
+                Err(Error::WouldBlock) if patience.waits() => {
+                    self.wait(Direction::Recv, moves, &mut patience)?;
+                }
                 other => return other,
             }
         }
@@ -117,6 +122,9 @@ impl Core {
         if state.closed {
             return Err(Error::Closed);
         }
+        if self.mail.there_is() && !state.pattern.readiness().recv {
+            self.look_into_lane(state, now, &mut jobs);
+        }
         // A deadline that has passed counts even if the engine is late to say so.
         if self.timed && state.pattern.next_timeout().is_some_and(|at| at <= now) {
             state.pattern.handle_timeout(&mut state.fx, now);
@@ -127,6 +135,7 @@ impl Core {
             take.take().map(|take| take(taken)).ok_or(RecvRefusal::Empty)
         });
         self.settle(state, now, &mut jobs);
+        self.mail.look_yourself(!self.timed && state.is_undisturbed());
         drop(guard);
         jobs::run(&mut jobs);
         received.map_err(|refusal| match refusal {
@@ -158,21 +167,35 @@ impl Core {
     }
 
     /// The same for a lane of inproc, emptied under this socket's lock so that order is kept.
-    pub(crate) fn deliver_with(
-        &self,
-        pipe: PipeId,
-        jobs: &mut Jobs,
-        mut next: impl FnMut() -> Option<Message>,
-    ) {
-        let now = Instant::now();
+    pub(crate) fn deliver_lane(&self, pipe: PipeId, end: &inproc::End, jobs: &mut Jobs) {
+        let now = self.now();
         let mut state = self.state.lock();
         if state.closed {
             return;
         }
-        while let Some(message) = next() {
-            state.handle_message(pipe, message, now, jobs);
-        }
+        state.take_lane(pipe, end, now, jobs);
         self.settle(&mut state, now, jobs);
+        drop(state);
+        self.mail.moved();
+    }
+
+    /// Has the pattern see all that was sent to this socket, and has it told of what comes from now on.
+    pub(super) fn see_all(&self, state: &mut State, jobs: &mut Jobs) {
+        self.mail.look_yourself(false);
+        if self.mail.there_is() {
+            let now = self.now();
+            self.look_into_lane(state, now, jobs);
+            self.settle(state, now, jobs);
+        }
+    }
+
+    /// Only a socket with one pipe is not told what is sent to it.
+    fn look_into_lane(&self, state: &mut State, now: Instant, jobs: &mut Jobs) {
+        self.mail.looking();
+        if let Some((pipe, end)) = state.pipes.only_inproc() {
+            let end = end.clone();
+            state.take_lane(pipe, &end, now, jobs);
+        }
     }
 
     /// Offers a pipe to the pattern; the error says why it is not wanted.
@@ -188,6 +211,7 @@ impl Core {
         if state.closed || !state.endpoints.contains_key(&endpoint.id) {
             return Err(End::Local);
         }
+        self.see_all(state, jobs);
         if link.is_network() && state.orphans.is_full() {
             return Err(End::Overloaded);
         }
@@ -215,7 +239,11 @@ impl Core {
     fn let_go_of(&self, pipe: PipeId, now: Instant, jobs: &mut Jobs, retry: bool) -> bool {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        if state.closed || state.forget_pipe(pipe, now).is_none() {
+        if state.closed {
+            return false;
+        }
+        self.see_all(state, jobs);
+        if state.forget_pipe(pipe, now).is_none() {
             return false;
         }
         self.settle(state, now, jobs);
@@ -234,6 +262,8 @@ impl Core {
             state.pattern.handle_writable(&mut state.fx, now, pipe);
             self.settle(state, now, jobs);
         }
+        drop(guard);
+        self.mail.moved();
     }
 
     /// Counts a new connection among those that close waits for. False when the socket is closed.
@@ -261,6 +291,33 @@ impl Core {
 }
 
 impl State {
+    /// Whether nobody waits for the socket to become readable, and one peer on inproc is all it has.
+    fn is_undisturbed(&self) -> bool {
+        self.pipes.only_inproc().is_some()
+            && self.recv_waiters.is_empty()
+            && self.watchers.is_empty()
+            && !self.recv_level.has_descriptor()
+    }
+
+    fn take_lane(&mut self, pipe: PipeId, end: &inproc::End, now: Instant, jobs: &mut Jobs) {
+        let mut block = std::mem::take(&mut self.block);
+        end.take(&mut block);
+        let whole =
+            self.pipes.get(pipe).is_some() && self.pattern.handle_block(&mut self.fx, pipe, &mut block);
+        if whole {
+            self.carry_out(now, jobs);
+        } else {
+            while let Some((taken, _)) = block.pop() {
+                self.handle_message(pipe, taken.into_message(), now, jobs);
+            }
+        }
+        block.clear();
+        if block.capacity() > FRAMES_SPARE_MAX_BYTES {
+            block.shrink(FRAMES_SPARE_MAX_BYTES);
+        }
+        self.block = block;
+    }
+
     fn handle_message(&mut self, pipe: PipeId, message: Message, now: Instant, jobs: &mut Jobs) {
         if self.pipes.get(pipe).is_none() {
             // The pipe was let go of while this was on its way, or by what came just before: nobody will take it, so it

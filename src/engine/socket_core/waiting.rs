@@ -5,12 +5,15 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::{Core, State};
 use crate::engine::jobs::{Job, Jobs};
 use crate::engine::reactor::{Parked, Reactor, Seat};
+use crate::engine::tempo::Tempo;
 use crate::engine::waiters::{WaitQueue, Waker};
 use crate::error::Error;
-use crate::limits::THREADLESS_TURN;
+use crate::limits::{SPIN_FOR_MORE_ROOM, SPIN_LOOKS_PER_CLOCK, SPIN_MAX, THREADLESS_TURN};
 use crate::protocol::Readiness;
 use crate::sys::{Event, Park, Parker};
 
@@ -125,6 +128,11 @@ impl Level {
         }
     }
 
+    /// Whether somebody may look at it at any time.
+    pub(super) fn has_descriptor(&self) -> bool {
+        self.event.is_some()
+    }
+
     fn descriptor(&mut self) -> io::Result<RawFd> {
         if self.event.is_none() {
             let event = Event::new()?;
@@ -141,7 +149,13 @@ impl Core {
     /// Sleeps until the direction may be able to proceed. Spurious returns are fine: the caller tries again.
     ///
     /// `patience` becomes a fixed deadline with the first call.
-    pub(super) fn wait(&self, direction: Direction, patience: &mut Patience) -> Result<(), Error> {
+    /// `moves` is what the socket's [`Mail`](crate::engine::inproc::Mail) said before the caller tried.
+    pub(super) fn wait(
+        &self,
+        direction: Direction,
+        moves: usize,
+        patience: &mut Patience,
+    ) -> Result<(), Error> {
         if let Patience::AsSet { interruptible } = *patience {
             let timeout = self.open_state(|state| match direction {
                 Direction::Send => state.options.send_timeout,
@@ -152,6 +166,11 @@ impl Core {
         let Patience::Until { deadline, interruptible } = *patience else { return Err(Error::WouldBlock) };
         if deadline.is_some_and(|at| at <= Instant::now()) {
             return Err(Error::TimedOut);
+        }
+        let began = Instant::now();
+        if self.spin_for(direction, moves, began, deadline) {
+            self.tempo(direction).lock().note(began, Instant::now());
+            return Ok(());
         }
         let reactor = self.shared_reactor();
         let bed = Bed::make(reactor.as_ref())?;
@@ -169,12 +188,61 @@ impl Core {
         let until = [deadline, wake_at].into_iter().flatten().min();
         let slept = self.sleep(&bed, until);
         drop(bed);
+        self.tempo(direction).lock().note(began, Instant::now());
         self.leave(direction, id)?;
         match slept {
             Park::Interrupted if interruptible => Err(Error::Interrupted),
             Park::TimedOut if deadline.is_some_and(|at| at <= Instant::now()) => Err(Error::TimedOut),
             _ => Ok(()),
         }
+    }
+
+    fn tempo(&self, direction: Direction) -> &Mutex<Tempo> {
+        &self.tempo[usize::from(direction == Direction::Send)]
+    }
+
+    /// In a brisk conversation within the process: looks for what the peer does for a bounded time, and returns whether
+    /// it did something.
+    fn spin_for(
+        &self,
+        direction: Direction,
+        moves: usize,
+        began: Instant,
+        deadline: Option<Instant>,
+    ) -> bool {
+        if !self.may_spin || !self.tempo(direction).lock().is_brisk(began) {
+            return false;
+        }
+        {
+            let state = self.state.lock();
+            if !state.connections.is_empty() || state.pipes.len() == 0 {
+                return false;
+            }
+        }
+        let mut end = began + SPIN_MAX;
+        if let Some(deadline) = deadline {
+            end = end.min(deadline);
+        }
+        let moved = || self.mail.moves() != moves || direction == Direction::Recv && self.mail.there_is();
+        while !moved() {
+            for _ in 0..SPIN_LOOKS_PER_CLOCK {
+                if moved() {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            if Instant::now() >= end {
+                return moved();
+            }
+        }
+        if direction == Direction::Send {
+            // There is room for one message. A moment later there is room for many, and each wait costs the receiver too.
+            let end = end.min(Instant::now() + SPIN_FOR_MORE_ROOM);
+            while Instant::now() < end {
+                std::hint::spin_loop();
+            }
+        }
+        true
     }
 
     /// The reactor that brings what this socket waits for, if it is one: a thread that blocks may turn it.

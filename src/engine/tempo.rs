@@ -1,0 +1,62 @@
+//! [`Tempo`]: whether the next event is probably nearer than a wake-up takes, so that looking for it beats sleeping.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::limits::{SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW};
+
+/// Environment variable that switches spinning off.
+const SPIN_VARIABLE: &str = "SPMSG_SPIN";
+
+/// How quickly those who wait come back, and how long the last one waited.
+#[derive(Debug, Default)]
+pub(super) struct Tempo {
+    left: Option<Instant>,
+    last_wait: Duration,
+}
+
+impl Tempo {
+    /// A conversation in which the next event is probably nearer than a wake-up takes.
+    pub(super) fn is_brisk(&self, now: Instant) -> bool {
+        let away = self.left.map_or(Duration::MAX, |left| now.saturating_duration_since(left));
+        away < SPIN_IF_AWAY_BELOW && self.last_wait < SPIN_IF_WAITED_BELOW
+    }
+
+    pub(super) fn note(&mut self, began: Instant, ended: Instant) {
+        self.last_wait = ended.saturating_duration_since(began);
+        self.left = Some(ended);
+    }
+}
+
+/// Spinning helps only where the other side runs at the same time; `SPMSG_SPIN=0` in the environment switches it off.
+pub(super) fn may_spin() -> bool {
+    /// Not asked yet, no, yes: a lock for doing it once could be held by a thread that a forked child does not have.
+    static ANSWER: AtomicU8 = AtomicU8::new(0);
+    match ANSWER.load(Ordering::Relaxed) {
+        0 => {
+            let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+            let may = several && std::env::var_os(SPIN_VARIABLE).is_none_or(|value| value != "0");
+            ANSWER.store(1 + u8::from(may), Ordering::Relaxed);
+            may
+        }
+        answer => answer == 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_brisk_conversations_spin() {
+        let start = Instant::now();
+        let at = |us| start + Duration::from_micros(us);
+        let mut tempo = Tempo::default();
+        assert!(!tempo.is_brisk(start), "nobody was here before");
+        tempo.note(start, at(20));
+        assert!(tempo.is_brisk(at(30)));
+        assert!(!tempo.is_brisk(at(1020)), "away for a millisecond");
+        tempo.note(at(30), at(1030));
+        assert!(!tempo.is_brisk(at(1031)), "the last wait was long");
+    }
+}
