@@ -1,6 +1,7 @@
 # What can be done here; `make` alone lists it.
 #
-# Variables: PREFIX, LIBDIR, DESTDIR (install, uninstall), CARGO, CC, CFLAGS, CARGO_TARGET_DIR.
+# Variables: PREFIX, LIBDIR, DESTDIR (install, uninstall), CARGO, CC, CFLAGS, CARGO_TARGET_DIR,
+# BENCH (further options of the bench: make bench-quick BENCH=--help).
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -11,14 +12,15 @@ DESTDIR ?=
 METADATA = $(CARGO) metadata --format-version 1 --no-deps
 TARGET_DIR = $(shell $(METADATA) | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
-.PHONY: help build demo test mutants install uninstall clean
+.PHONY: help build demo test mutants bench bench-quick install uninstall clean
 
 help:
 	@echo "make build      the Rust library, and libspmsg.so and libspmsg.a, in release"
 	@echo "make demo       builds everything and runs a small cluster on real processes and sockets"
 	@echo "make test       installs what it needs and runs every check and test"
 	@echo "make mutants    looks for changes of the patterns and the wire that no unit test notices (hours)"
-	@echo "make bench      compares with libnanomsg, in one interleaved run"
+	@echo "make bench      beside nanomsg, nng, ZeroMQ, mangos and bare sockets, in one interleaved run; writes docs/bench.*"
+	@echo "make bench-quick  the same with few cases and rivals, in two minutes; BENCH=\"--only thr --transport tcp\" picks"
 	@echo "make install    for C programs: PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR)"
 	@echo "make uninstall  removes what make install put there"
 	@echo "make clean      removes what was built"
@@ -33,8 +35,10 @@ demo:
 	"$(TARGET_DIR)/release/examples/demo"
 
 bench:
-	$(CARGO) build --release -p spmsg-ffi
-	$(CARGO) bench -p spmsg --bench compare
+	CARGO="$(CARGO)" sh scripts/bench.sh --write docs $(BENCH)
+
+bench-quick:
+	CARGO="$(CARGO)" sh scripts/bench.sh --quick $(BENCH)
 
 test:
 	CARGO="$(CARGO)" sh scripts/test.sh

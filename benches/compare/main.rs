@@ -1,0 +1,218 @@
+//! spmsg beside nanomsg, nng, ZeroMQ, mangos and bare sockets, in one interleaved run.
+//!
+//! Every case is played by every rival in turn, round after round, and medians are compared, so that a machine that
+//! changes its pace changes it for all. Ratios are what counts; absolute figures belong to the machine.
+
+mod cases;
+mod results;
+mod rivals;
+mod run;
+mod table;
+mod verdict;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cases::{Case, Group};
+use results::Row;
+use rivals::Rival;
+
+const HELP: &str = "\
+cargo bench -p spmsg-bench --bench compare -- [OPTIONS]
+
+  --quick              a selection for daily use, with fewer rivals and rounds: under two minutes
+  --only WORDS         cases whose name holds one of these, by commas: thr,rtt,burst,paced,pub,fanin,...
+  --pattern NAMES      push,pair,req,pub
+  --transport NAMES    tcp,ipc,inproc
+  --size BYTES         8,64,256,1024,8192,65536,1048576
+  --rivals NAMES       spmsg-c,spmsg-rust,nanomsg,nng,zmq,mangos,bare,bare-spin
+  --rounds N           default 5, 3 with --quick
+  --seconds S          about how long a measurement takes; default 0.4, 0.2 with --quick
+  --write FOLDER       writes bench.json, bench.md and bench.svg there
+  --list               says which cases there are";
+
+#[derive(Default)]
+struct Wishes {
+    quick: bool,
+    list: bool,
+    only: Vec<String>,
+    pattern: Vec<String>,
+    transport: Vec<String>,
+    size: Vec<String>,
+    rivals: Vec<String>,
+    rounds: Option<usize>,
+    seconds: Option<f64>,
+    write: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match wishes().and_then(|wishes| wishes.map_or(Ok(()), |wishes| compare(&wishes))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command line; `None` when only help was wanted.
+fn wishes() -> Result<Option<Wishes>, String> {
+    use lexopt::prelude::*;
+    let mut wishes = Wishes::default();
+    let mut parser = lexopt::Parser::from_env();
+    let read = |parser: &mut lexopt::Parser, wishes: &mut Wishes| -> Result<bool, lexopt::Error> {
+        let list = |parser: &mut lexopt::Parser| -> Result<Vec<String>, lexopt::Error> {
+            Ok(parser.value()?.string()?.split(',').map(ToOwned::to_owned).collect())
+        };
+        while let Some(argument) = parser.next()? {
+            match argument {
+                // cargo adds it.
+                Long("bench") => {}
+                Long("quick") => wishes.quick = true,
+                Long("list") => wishes.list = true,
+                Long("only") => wishes.only = list(parser)?,
+                Long("pattern") => wishes.pattern = list(parser)?,
+                Long("transport") => wishes.transport = list(parser)?,
+                Long("size") => wishes.size = list(parser)?,
+                Long("rivals") => wishes.rivals = list(parser)?,
+                Long("rounds") => wishes.rounds = Some(parser.value()?.parse()?),
+                Long("seconds") => wishes.seconds = Some(parser.value()?.parse()?),
+                Long("write") => wishes.write = Some(parser.value()?.into()),
+                Long("help") | Short('h') => return Ok(false),
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        Ok(true)
+    };
+    match read(&mut parser, &mut wishes) {
+        Ok(true) => Ok(Some(wishes)),
+        Ok(false) => {
+            println!("{HELP}");
+            Ok(None)
+        }
+        Err(error) => Err(format!("{error}\n\n{HELP}")),
+    }
+}
+
+impl Wishes {
+    fn cases(&self) -> Vec<Case> {
+        let mut cases = if self.quick { cases::quick() } else { cases::all() };
+        let among = |list: &[String], value: &str| list.is_empty() || list.iter().any(|entry| entry == value);
+        cases.retain(|case| {
+            let name = case.name();
+            (self.only.is_empty() || self.only.iter().any(|word| name.contains(word.as_str())))
+                && among(&self.pattern, case.pattern)
+                && among(&self.transport, case.transport)
+                && among(&self.size, &case.size.to_string())
+        });
+        cases
+    }
+
+    fn rivals(&self) -> Vec<String> {
+        let quick: &[&str] = &["spmsg-c", "nanomsg", "zmq", "bare", "bare-spin"];
+        match (self.rivals.is_empty(), self.quick) {
+            (false, _) => self.rivals.clone(),
+            (true, true) => quick.iter().map(ToString::to_string).collect(),
+            (true, false) => rivals::RIVALS.map(|rival| rival.0.to_owned()).to_vec(),
+        }
+    }
+}
+
+fn compare(wishes: &Wishes) -> Result<(), String> {
+    let cases = wishes.cases();
+    if wishes.list {
+        cases.iter().for_each(|case| println!("{}", case.name()));
+        return Ok(());
+    }
+    let began = Instant::now();
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+    let rivals = rivals::build(&wishes.rivals(), folder.path())?;
+    let rounds = wishes.rounds.unwrap_or(if wishes.quick { 3 } else { 5 });
+    let seconds = wishes.seconds.unwrap_or(if wishes.quick { 0.2 } else { 0.4 });
+    for rival in &rivals {
+        println!("{:<12} {}", rival.name, rival.options);
+    }
+    println!("{} cases, medians of {rounds} interleaved rounds of about {seconds} s\n", cases.len());
+    let mut rows = Vec::new();
+    for (index, case) in cases.iter().enumerate() {
+        let progress = format!(
+            "[{:>5.0} s] {}/{} {}",
+            began.elapsed().as_secs_f64(),
+            index + 1,
+            cases.len(),
+            case.name()
+        );
+        rows.push(play(case, &rivals, rounds, seconds, folder.path(), &progress));
+    }
+    let names: Vec<&str> = rivals.iter().map(|rival| rival.name).collect();
+    let verdicts = verdict::verdicts(&rows);
+    println!("\nin brackets how far spmsg-c is ahead (above 1) or behind (below 1)\n");
+    println!("{}", table::terminal(&rows, &names, &verdicts));
+    for row in &rows {
+        for (rival, failures) in &row.failures {
+            println!("{} {rival}: {} failed: {}", row.case.name(), failures.len(), failures[0]);
+        }
+    }
+    println!("took {:.0} s", began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// All rounds of one case. A measurement that fails is noted, and the rival sits out the rest of the case after two.
+fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Path, progress: &str) -> Row {
+    let mut row = Row::new(case.clone());
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for round in 0..rounds {
+        for rival in rivals.iter().filter(|rival| rival.plays(case)) {
+            if row.failures.get(rival.name).is_some_and(|failures| failures.len() > 1) {
+                continue;
+            }
+            eprint!("\r\x1b[K{progress}: round {} {}", round + 1, rival.name);
+            let _ = std::io::stderr().flush();
+            let mut measured = count(case, rival, seconds, &mut counts, folder);
+            if let Ok(count) = measured {
+                match run::measure(rival, case, count, folder) {
+                    Ok(mut sample) => {
+                        results::per_message(&mut sample, case, count);
+                        row.samples.entry(rival.name).or_default().push(sample);
+                    }
+                    Err(why) => measured = Err(why),
+                }
+            }
+            if let Err(why) = measured {
+                row.failures.entry(rival.name).or_default().push(why);
+            }
+        }
+    }
+    let figure = |rival: &Rival| {
+        let figure = row.median(rival.name, case.metric())?;
+        Some(format!("{} {}", rival.name, results::figure_text(case.metric(), figure)))
+    };
+    eprintln!("\r\x1b[K{progress}: {}", rivals.iter().filter_map(figure).collect::<Vec<_>>().join(", "));
+    row
+}
+
+/// How many messages the rival's measurements have, found out by a short one.
+fn count<'a>(
+    case: &Case,
+    rival: &'a Rival,
+    seconds: f64,
+    counts: &mut HashMap<&'a str, usize>,
+    folder: &Path,
+) -> Result<usize, String> {
+    if let Some(count) = counts.get(rival.name) {
+        return Ok(*count);
+    }
+    let mut count = case.first_count();
+    if case.needs_calibration() {
+        let sample = run::measure(rival, case, count, folder)?;
+        let figure = sample.get(case.metric()).copied().filter(|figure| *figure > 0.0);
+        count = case.count_for(figure.ok_or("the first measurement has no figure")?, seconds);
+    } else if !matches!(case.group, Group::Storm | Group::Idle | Group::Calls) {
+        count = case.count_for(1.0, seconds);
+    }
+    counts.insert(rival.name, count);
+    Ok(count)
+}
