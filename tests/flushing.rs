@@ -13,8 +13,8 @@ const LENS: [usize; 9] = [0, 1, 62, 63, 1000, 16_383, 16_384, 65_536, 300_000];
 
 fn small_buffers(protocol: Protocol) -> Socket {
     let socket = socket(protocol);
-    // Much less than what is sent, so that reading stops midway and goes on after the end of the stream is there. The
-    // kernel's buffer follows, and below this size tcp waits for timers of its own.
+    // Much less than what is sent, so that reading stops midway and goes on after the end of the stream is
+    // there. The kernel's buffer follows, and below this size tcp waits for timers of its own.
     socket.set_options(|options| options.set_recv_buffer(100_000).map(|_| ())).expect("an open socket");
     socket
 }

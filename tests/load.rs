@@ -1,8 +1,10 @@
-//! Many messages of mixed sizes, many senders and receivers: nothing is lost, doubled, damaged or out of order.
+//! Many messages of mixed sizes, many senders and receivers: nothing is lost, doubled, damaged or out of
+//! order.
 //!
-//! Each test runs four times, in processes of its own: with one and two I/O threads, and with and without looking for
-//! events before sleeping. All of it together moves ten million messages in an optimised build (`cargo test --release
-//! --test load`, about half a minute) and fewer in others; `SPMSG_LOAD_MESSAGES` in the environment says how many.
+//! Each test runs four times, in processes of its own: with one and two I/O threads, and with and without
+//! looking for events before sleeping. All of it together moves ten million messages in an optimised build
+//! (`cargo test --release --test load`, about half a minute) and fewer in others; `SPMSG_LOAD_MESSAGES` in
+//! the environment says how many.
 
 mod util;
 
@@ -188,8 +190,8 @@ fn fan_in(bound: &Socket, connecting: &[Socket], carrier: Carrier) -> Fresh {
 }
 
 #[test]
-fn r110_r111_r187_every_pushed_message_arrives_once_and_in_order() {
-    in_each_setting("r110_r111_r187_every_pushed_message_arrives_once_and_in_order", 55, pipeline);
+fn r110_r187_every_pushed_message_arrives_once_and_in_order() {
+    in_each_setting("r110_r187_every_pushed_message_arrives_once_and_in_order", 55, pipeline);
 }
 
 /// Both ends send and receive at the same time: the other end has exactly the sequence that was sent.
@@ -218,13 +220,14 @@ fn pair(carrier: Carrier, count: u64) {
 }
 
 #[test]
-fn r110_r121_a_pair_carries_two_whole_sequences_at_once() {
-    in_each_setting("r110_r121_a_pair_carries_two_whole_sequences_at_once", 20, pair);
+fn r110_a_pair_carries_two_whole_sequences_at_once() {
+    in_each_setting("r110_a_pair_carries_two_whole_sequences_at_once", 20, pair);
 }
 
 const SUBSCRIBERS: usize = 3;
 
-/// A publisher that keeps what is under way below its buffers loses nothing; each subscriber has the whole sequence.
+/// A publisher that keeps what is under way below its buffers loses nothing; each subscriber has the whole
+/// sequence.
 fn publish_within_the_buffers(carrier: Carrier, count: u64) {
     const BUFFER: usize = 4 << 20;
     const UNDER_WAY: u64 = 2 << 20;
@@ -271,9 +274,11 @@ fn r110_r117_subscribers_who_keep_up_miss_nothing() {
     in_each_setting("r110_r117_subscribers_who_keep_up_miss_nothing", 10, publish_within_the_buffers);
 }
 
-/// A publisher that does not wait for anybody: messages are left out, but those that come are in order and whole.
+/// A publisher that does not wait for anybody: messages are left out, but those that come are in order and
+/// whole.
 fn publish_regardless(carrier: Carrier, count: u64) {
-    // Sender 0 has the messages; what is said as 1 afterwards, until everybody has heard some of it, marks the end.
+    // Sender 0 has the messages; what is said as 1 afterwards, until everybody has heard some of it, marks
+    // the end.
     const MARKS: u64 = 1 << 16;
     let publisher = socket(Protocol::Pub);
     let subscribers = [(); SUBSCRIBERS].map(|()| socket(Protocol::Sub));
@@ -354,8 +359,8 @@ fn reader_turn(ledger: &Ledger) -> u64 {
 }
 
 #[test]
-fn r110_r134_every_request_is_served_once_and_answered() {
-    in_each_setting("r110_r134_every_request_is_served_once_and_answered", 2, requests);
+fn r110_every_request_is_served_once_and_answered() {
+    in_each_setting("r110_every_request_is_served_once_and_answered", 2, requests);
 }
 
 /// Most messages from one of the sockets that come and go.
@@ -393,7 +398,8 @@ fn senders_go(carrier: Carrier, count: u64) {
     ledger.assert_complete(&sent);
 }
 
-/// One PUSH after the other, numbered from `first`, until `left` messages are sent; how many each of the `sockets` sent.
+/// One PUSH after the other, numbered from `first`, until `left` messages are sent; how many each of the
+/// `sockets` sent.
 fn one_after_the_other(
     addresses: [&str; 2],
     first: u16,
@@ -426,8 +432,8 @@ fn r119_r187_r242_senders_that_close_lose_nothing() {
     in_each_setting("r119_r187_r242_senders_that_close_lose_nothing", 5, senders_go);
 }
 
-/// Receivers close with messages on the way. Those may be lost, and go to nobody else (R118), but what comes is in order
-/// and comes once; and of what is sent after the last has closed nothing is missing.
+/// Receivers close with messages on the way. Those may be lost, and go to nobody else (R118), but what
+/// comes is in order and comes once; and of what is sent after the last has closed nothing is missing.
 fn receivers_go(carrier: Carrier, count: u64) {
     const RECEIVERS: usize = 3;
     let pushes = [(); 2].map(|()| socket(Protocol::Push));

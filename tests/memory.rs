@@ -1,5 +1,5 @@
-//! What waits is bounded, what is not needed any more is given back, and who is idle costs little: allocations are
-//! counted.
+//! What waits is bounded, what is not needed any more is given back, and who is idle costs little:
+//! allocations are counted.
 
 // Counting allocations takes an allocator.
 #![allow(unsafe_code)]
@@ -83,8 +83,8 @@ fn fill(push: &Socket, len: usize) {
     while push.send_timeout(&body[..], QUIET).is_ok() {}
 }
 
-/// What one direction may hold for messages of `len` bytes: what counts up to the bound, one message that entered the
-/// empty queue however long it is, and one beyond the bound.
+/// What one direction may hold for messages of `len` bytes: what counts up to the bound, one message that
+/// entered the empty queue however long it is, and one beyond the bound.
 fn held(len: usize) -> usize {
     BUFFER + 2 * len
 }
@@ -98,8 +98,8 @@ fn aside(len: usize, carrier: Carrier) -> usize {
     (BUFFER / counts + 2) * limits::MESSAGE_MEMORY_BYTES
 }
 
-/// Asserts what is held now, and what was held at any time: then some queue may have been growing into twice its
-/// size, a body into its next step, and a message was in the sender's hands.
+/// Asserts what is held now, and what was held at any time: then some queue may have been growing into
+/// twice its size, a body into its next step, and a message was in the sender's hands.
 #[track_caller]
 fn assert_within(bound: usize, len: usize, before: usize, what: &str) {
     let (now, peak) = (grown(before), most(before));
@@ -161,7 +161,8 @@ fn a_burst_of_100_mb_is_given_back() {
     }
 }
 
-/// What 1000 connections of `socket`, which is bound to `address`, cost each; before and after they were used.
+/// What 1000 connections of `socket`, which is bound to `address`, cost each; before and after they were
+/// used.
 fn cost_of_a_thousand(socket: &Socket, address: &str, talk: impl Fn(&mut RawPeer)) -> [usize; 2] {
     const PEERS: usize = 1000;
     let mut peers = Vec::with_capacity(PEERS);

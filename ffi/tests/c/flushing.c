@@ -1,5 +1,6 @@
-/* What was sent leaves, whatever the sender does or does not do next. Each sender is a process of its own, so that
- * nothing but its own library can move its messages; each message carries the time at which it was sent. */
+/* What was sent leaves, whatever the sender does or does not do next. Each sender is a process of its
+ * own, so that nothing but its own library can move its messages; each message carries the time at which
+ * it was sent. */
 #include "check.h"
 
 #include <stdint.h>

@@ -1,5 +1,6 @@
-/* Many messages of mixed sizes through every way to send and to receive: none is lost, doubled, damaged or out of
- * order. SPMSG_LOAD_MESSAGES in the environment says how many messages a case moves over each transport. */
+/* Many messages of mixed sizes through every way to send and to receive: none is lost, doubled, damaged
+ * or out of order. SPMSG_LOAD_MESSAGES in the environment says how many messages a case moves over each
+ * transport. */
 #include "check.h"
 
 #include <stdint.h>
@@ -289,7 +290,7 @@ static int call_follow (struct call *c)
     return 0;
 }
 
-static void r110_r121_a_pair_carries_two_whole_sequences_at_once (void)
+static void r110_a_pair_carries_two_whole_sequences_at_once (void)
 {
     int t;
     for (t = 0; t < COUNT (WAYS); ++t) {
@@ -316,7 +317,7 @@ static void r110_r121_a_pair_carries_two_whole_sequences_at_once (void)
 
 static const struct check_case CASES[] = {
     CASE (r110_r187_every_pushed_message_arrives_once),
-    CASE (r110_r121_a_pair_carries_two_whole_sequences_at_once),
+    CASE (r110_a_pair_carries_two_whole_sequences_at_once),
 };
 
 CHECK_MAIN (CASES)
