@@ -3,7 +3,7 @@
 //!
 //! Each test runs four times, in processes of its own: with one and two I/O threads, and with and without
 //! looking for events before sleeping. All of it together moves ten million messages in an optimised build
-//! (`cargo test --release --test load`, about half a minute) and fewer in others; `SPMSG_LOAD_MESSAGES` in
+//! (`cargo test --release --test load`, about ten seconds) and fewer in others; `SPMSG_LOAD_MESSAGES` in
 //! the environment says how many.
 
 mod util;

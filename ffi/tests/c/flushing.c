@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <stdint.h>
+#include <sys/prctl.h>
 
 /* Bounds for a loaded machine. One message takes tens of microseconds, and one that waits for others a few
  * hundred. */
@@ -142,6 +143,8 @@ static void sender (void)
     char address[NN_SOCKADDR_MAX];
     int count;
     int s = cooked (NN_PAIR);
+    /* A case that fails leaves nobody behind. */
+    EQ (prctl (PR_SET_PDEATHSIG, SIGKILL), 0);
     EQ (sscanf (check_argument, "%31s %d %u %127s", how, &count, &state, address), 4);
     MUST (nn_connect (s, address));
     AWAIT_PEERS (s, 1);
