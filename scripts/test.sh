@@ -102,6 +102,9 @@ step "tests"
 "$CARGO" build -p spmsg-ffi
 "$CARGO" test --workspace
 
+step "ten million messages, in an optimised build"
+"$CARGO" test --release -p spmsg --test load
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings" "$CARGO" doc --no-deps -p spmsg
 

@@ -159,6 +159,13 @@ pub const TELL_AT_PART_OF_BOUND: usize = 8;
 pub const MESSAGE_OVERHEAD_BYTES: usize = 9;
 /// What an empty message counts on inproc, where the bound is exact in payload bytes otherwise.
 pub const EMPTY_MESSAGE_CHARGE_BYTES: usize = 1;
+/// What a message that waits for the application takes beyond its body, allocations of odd sizes and half-filled tables
+/// included: the bounds count bodies, so many tiny messages take more than NN_RCVBUF says, this much each.
+pub const MESSAGE_MEMORY_BYTES: usize = 256;
+/// What one end of a connection holds at most beyond NN_SNDBUF, NN_RCVBUF, two messages in each direction and
+/// [`MESSAGE_MEMORY_BYTES`] for each message that waits for the application: a block that was read, and as much again
+/// for buffers that grow by doubling.
+pub const CONNECTION_MEMORY_BYTES: usize = 2 * READ_BLOCK_BYTES;
 /// First look whether a closing connection's bytes have arrived.
 pub const DRAIN_LOOK_FIRST: Duration = Duration::from_millis(1);
 /// Later looks come at most this far apart.

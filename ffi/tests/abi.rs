@@ -85,11 +85,14 @@ programs! {
     descriptors
     devices
     environment
+    flushing
     fork
     headers
     inproc
+    levels
     lifecycle
     linger
+    load
     messages
     options
     pair_pipeline
