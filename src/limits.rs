@@ -141,6 +141,10 @@ pub const SPIN_MAX: Duration = Duration::from_micros(50);
 pub const SPIN_IF_AWAY_BELOW: Duration = Duration::from_micros(100);
 /// ... and the last wait was shorter than this. Rare traffic never spins.
 pub const SPIN_IF_WAITED_BELOW: Duration = Duration::from_micros(150);
+/// Spinning in vain is followed by so many waits that do not, twice as many each time it happens again...
+pub const SPIN_PENALTY_MIN_WAITS: u32 = 4;
+/// ... up to this: then a vain one costs less than a hundredth of what it could save.
+pub const SPIN_PENALTY_MAX_WAITS: u32 = 512;
 /// Looks between two looks at the clock while spinning, which costs as much as ten of them.
 pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
 /// How long a sender that spins for room goes on once there is some: then there is room for many messages.

@@ -307,7 +307,7 @@ impl Reactor {
         self.asleep.store(true, Ordering::SeqCst);
         let at_once = self.nudged.swap(false, Ordering::SeqCst) || self.has_work();
         let timeout = if at_once { Some(Duration::ZERO) } else { self.until_next_timer(timeout) };
-        let spun = if spin && !at_once { spin_for_events(poll, events) } else { Ok(false) };
+        let spun = if spin && !at_once { self.spin_for_events(poll, events) } else { Ok(false) };
         let polled = match spun {
             Ok(false) => poll.poll(events, timeout),
             other => other.map(drop),
@@ -336,6 +336,23 @@ impl Reactor {
             self.tails.write();
         }
         Ok(())
+    }
+
+    /// Looks for events without sleeping, for a bounded time; whether there are some.
+    fn spin_for_events(&self, poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
+        let end = Instant::now() + SPIN_MAX;
+        let found = loop {
+            poll.poll(events, Some(Duration::ZERO))?;
+            if !events.is_empty() {
+                break true;
+            }
+            if Instant::now() >= end {
+                break false;
+            }
+            std::hint::spin_loop();
+        };
+        self.tempo.lock().spun(found);
+        Ok(found)
     }
 
     fn until_next_timer(&self, timeout: Option<Duration>) -> Option<Duration> {
@@ -390,21 +407,6 @@ impl Seat<'_> {
         let turned = self.reactor.turn_alone(timeout, spin);
         self.reactor.tempo.lock().note(began, Instant::now());
         turned
-    }
-}
-
-/// Looks for events without sleeping, for a bounded time; whether there are some.
-fn spin_for_events(poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
-    let end = Instant::now() + SPIN_MAX;
-    loop {
-        poll.poll(events, Some(Duration::ZERO))?;
-        if !events.is_empty() {
-            return Ok(true);
-        }
-        if Instant::now() >= end {
-            return Ok(false);
-        }
-        std::hint::spin_loop();
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::limits::{SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW};
+use crate::limits::{
+    SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_PENALTY_MAX_WAITS, SPIN_PENALTY_MIN_WAITS,
+};
 
 /// Environment variable that switches spinning off.
 const SPIN_VARIABLE: &str = "SPMSG_SPIN";
@@ -13,13 +15,31 @@ const SPIN_VARIABLE: &str = "SPMSG_SPIN";
 pub(super) struct Tempo {
     left: Option<Instant>,
     last_wait: Duration,
+    /// Waits that do not spin because it was in vain lately, and how many the next vain one will cost.
+    pause: u32,
+    penalty: u32,
 }
 
 impl Tempo {
-    /// A conversation in which the next event is probably nearer than a wake-up takes.
-    pub(super) fn is_brisk(&self, now: Instant) -> bool {
+    /// Whether to spin: the next event is probably nearer than a wake-up takes.
+    pub(super) fn is_brisk(&mut self, now: Instant) -> bool {
         let away = self.left.map_or(Duration::MAX, |left| now.saturating_duration_since(left));
-        away < SPIN_IF_AWAY_BELOW && self.last_wait < SPIN_IF_WAITED_BELOW
+        let brisk = away < SPIN_IF_AWAY_BELOW && self.last_wait < SPIN_IF_WAITED_BELOW;
+        if brisk && self.pause > 0 {
+            self.pause -= 1;
+            return false;
+        }
+        brisk
+    }
+
+    /// How spinning ended. In vain it was most likely because the peer waits for this very processor.
+    pub(super) fn spun(&mut self, found: bool) {
+        if found {
+            self.penalty /= 2;
+        } else {
+            self.penalty = (2 * self.penalty).clamp(SPIN_PENALTY_MIN_WAITS, SPIN_PENALTY_MAX_WAITS);
+            self.pause = self.penalty;
+        }
     }
 
     pub(super) fn note(&mut self, began: Instant, ended: Instant) {
@@ -58,5 +78,23 @@ mod tests {
         assert!(!tempo.is_brisk(at(1020)), "away for a millisecond");
         tempo.note(at(30), at(1030));
         assert!(!tempo.is_brisk(at(1031)), "the last wait was long");
+    }
+
+    #[test]
+    fn spinning_in_vain_is_given_up_for_longer_each_time() {
+        let start = Instant::now();
+        let mut tempo = Tempo { left: Some(start), ..Tempo::default() };
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            tempo.spun(false);
+            pauses.push((0..).take_while(|_| !tempo.is_brisk(start)).count());
+        }
+        let expected: Vec<_> =
+            (0..10).map(|n| (SPIN_PENALTY_MIN_WAITS << n).min(SPIN_PENALTY_MAX_WAITS) as usize).collect();
+        assert_eq!(pauses, expected);
+        (0..20).for_each(|_| tempo.spun(true));
+        assert!(tempo.is_brisk(start));
+        tempo.spun(false);
+        assert_eq!(tempo.pause, SPIN_PENALTY_MIN_WAITS);
     }
 }

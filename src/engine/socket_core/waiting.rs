@@ -231,10 +231,12 @@ impl Core {
                 }
                 std::hint::spin_loop();
             }
-            if Instant::now() >= end {
-                return moved();
+            if Instant::now() >= end && !moved() {
+                self.tempo(direction).lock().spun(false);
+                return false;
             }
         }
+        self.tempo(direction).lock().spun(true);
         if direction == Direction::Send {
             // There is room for one message. A moment later there is room for many, and each wait costs the receiver too.
             let end = end.min(Instant::now() + SPIN_FOR_MORE_ROOM);
