@@ -129,11 +129,13 @@ pub const KEEPALIVE_PROBES: u32 = 4;
 pub const RESOLVER_THREADS_MAX: usize = 8;
 /// Messages a device moves in one direction before it looks at the other again.
 pub const DEVICE_BURST_MESSAGES: usize = 64;
-/// How often the I/O thread looks whether threads that turn the reactor themselves still do. What arrives while they
-/// are away waits that long at most.
-pub const GUEST_TICK: Duration = Duration::from_millis(1);
-/// Looks that find the same guest inside before the I/O thread sleeps until that one leaves.
-pub const GUEST_TICKS_PATIENCE: u32 = 2;
+/// How long the I/O thread leaves it to a thread in a brisk conversation to come back and turn the reactor. What arrives
+/// meanwhile waits that long at most.
+pub const GUEST_LEASE: Duration = Duration::from_millis(1);
+/// How long after the last such thread the I/O thread still sleeps where it need not be woken to make room.
+pub const GUESTS_REMEMBERED: Duration = Duration::from_secs(1);
+/// Events that can call a sleeping I/O thread; there are four.
+pub const OUTSIDE_EVENTS: usize = 4;
 /// How long a thread that turns the reactor looks for events before it sleeps, in a brisk conversation only: about what
 /// one wake-up costs.
 pub const SPIN_MAX: Duration = Duration::from_micros(50);

@@ -120,6 +120,8 @@ struct Reading {
     /// `leftover_at`.
     leftover: Vec<u8>,
     leftover_at: usize,
+    /// The end of the stream is there to be read.
+    hung_up: bool,
     /// The last message had been read into a buffer of its own.
     last_was_large: bool,
     timer: Option<TimerKey>,
@@ -131,6 +133,8 @@ enum Step {
     Progress(usize),
     /// Nothing to read, or no room for it.
     Pause,
+    /// All was read and handled.
+    Drained,
     End(End),
 }
 
@@ -162,6 +166,7 @@ impl Connection {
                 decoder: session.decoder,
                 leftover: Vec::new(),
                 leftover_at: 0,
+                hung_up: false,
                 last_was_large: false,
                 timer: None,
             }),
@@ -335,7 +340,7 @@ impl Connection {
                         return Arc::clone(self).tell(Notice::Resume);
                     }
                 },
-                Step::Pause => return,
+                Step::Pause | Step::Drained => return,
                 Step::End(end) => {
                     let truncated = matches!(end, End::Eof) && reading.decoder.is_mid_frame();
                     drop(reading);
@@ -390,7 +395,18 @@ impl Connection {
         // Behind a large message comes another one, most likely: read its head, and then its body in place.
         let window = if reading.last_was_large { BODY_TAIL_BYTES } else { turn.block.len() };
         match self.stream.read(turn.block.get_mut(..window).unwrap_or_default()) {
-            Ok(bytes @ 1..) => self.decode_block(reading, bytes, turn),
+            Ok(bytes @ 1..) => match self.decode_block(reading, bytes, turn) {
+                // Input that is left over is no progress of the stream, and needs another look at the room.
+                Step::Progress(_)
+                    if bytes < window
+                        && reading.leftover.is_empty()
+                        && !reading.hung_up
+                        && self.stream.short_read_is_all() =>
+                {
+                    Step::Drained
+                }
+                step => step,
+            },
             other => outcome(other),
         }
     }
@@ -609,6 +625,9 @@ impl Source for Connection {
         }
         if ready.write {
             self.writable(turn);
+        }
+        if ready.closed {
+            self.reading.lock().hung_up = true;
         }
         if ready.read {
             self.readable(turn);

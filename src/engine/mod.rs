@@ -10,6 +10,7 @@ mod endpoint;
 mod inproc;
 mod jobs;
 mod outbound;
+mod outside;
 mod process;
 mod reactor;
 mod socket_core;

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Registry, Token};
 use parking_lot::Mutex;
 
+use super::outside::Outside;
 use super::tails::Tails;
 use super::tempo::{Tempo, may_spin};
 use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
-use super::turns::Turns;
+use super::turns::{Doorbell, Station, Turns};
 use crate::frames::Frames;
 use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_MAX, TAIL_MAX};
 
@@ -49,6 +50,8 @@ pub(crate) trait Source: Send + Sync {
 pub(crate) struct Ready {
     pub(crate) read: bool,
     pub(crate) write: bool,
+    /// The end of the stream, or an error, is there to be read.
+    pub(crate) closed: bool,
 }
 
 /// What the turning thread lends to the sources it calls.
@@ -84,6 +87,7 @@ pub(crate) enum Notice {
 pub(crate) struct Reactor {
     poll: Mutex<Turning>,
     turns: Turns,
+    outside: Outside,
     registry: Registry,
     waker: mio::Waker,
     /// Whoever sits here should look for what it waits for.
@@ -94,6 +98,8 @@ pub(crate) struct Reactor {
     timers: Mutex<Timers<Weak<dyn Source>>>,
     inbox: Mutex<Vec<Task>>,
     tails: Tails,
+    /// When the I/O thread wakes by itself from its sleep outside.
+    outside_until: Mutex<Option<Instant>>,
     stop: AtomicBool,
     may_spin: bool,
     tempo: Mutex<Tempo>,
@@ -123,10 +129,12 @@ impl Reactor {
             tasks: Vec::new(),
         };
         let tails = Tails::new(&registry, TAILS)?;
+        let outside = Outside::new(&turning.poll, tails.alarm())?;
         Ok(Arc::new(Reactor {
             tails,
             poll: Mutex::new(turning),
             turns: Turns::new(),
+            outside,
             registry,
             waker,
             nudged: AtomicBool::new(false),
@@ -134,6 +142,7 @@ impl Reactor {
             sources: Mutex::new(Sources::default()),
             timers: Mutex::new(Timers::new()),
             inbox: Mutex::new(Vec::new()),
+            outside_until: Mutex::new(None),
             stop: AtomicBool::new(false),
             may_spin: may_spin(),
             tempo: Mutex::new(Tempo::default()),
@@ -176,8 +185,8 @@ impl Reactor {
         // Room for input is made by threads that receive: one that turns the reactor will be back for more.
         let can_wait = matches!(task, Task::Tell(_, Notice::Resume));
         self.inbox.lock().push(task);
-        if !self.wake_sleeper() && !can_wait {
-            self.turns.work_arrived();
+        if !self.wake_sleeper() {
+            self.turns.work_arrived(&self.outside, can_wait);
         }
     }
 
@@ -185,9 +194,6 @@ impl Reactor {
     pub(crate) fn write_soon(&self, source: Weak<dyn Source>) {
         if self.tails.add(source, TAIL_MAX) {
             self.wake();
-        } else {
-            // The alarm reaches whoever turns; somebody has to.
-            self.turns.work_arrived();
         }
     }
 
@@ -199,7 +205,7 @@ impl Reactor {
     /// Wakes the turning thread if it sleeps; costs a system call only then.
     pub(crate) fn wake(&self) {
         if !self.wake_sleeper() {
-            self.turns.work_arrived();
+            self.turns.work_arrived(&self.outside, false);
         }
     }
 
@@ -217,27 +223,59 @@ impl Reactor {
         self.stop.store(true, Ordering::SeqCst);
         self.inbox.lock().push(Task::Run(Box::new(|_| ())));
         self.wake();
-        self.turns.alarm();
+        self.outside.ring();
     }
 
     /// Turns until [`stop`](Reactor::stop).
     pub(crate) fn run(&self) {
         self.has_thread.store(true, Ordering::SeqCst);
-        while self.turns.begin_duty(|| self.stop.load(Ordering::SeqCst)) {
+        while !self.stop.load(Ordering::SeqCst) {
             // A panic is a bug of ours; it costs what was being done, not the host's other connections.
-            let turn = std::panic::AssertUnwindSafe(|| self.turn_alone(None, false));
-            let turned = std::panic::catch_unwind(turn);
-            self.turns.end(|| self.has_work());
-            if let Ok(Err(_)) | Err(_) = turned {
+            let work = std::panic::AssertUnwindSafe(|| match self.turns.begin_duty(Instant::now()) {
+                Some(station) => self.on_duty(station),
+                None => self.sleep_outside(),
+            });
+            if let Ok(Err(_)) | Err(_) = std::panic::catch_unwind(work) {
                 std::thread::yield_now();
             }
         }
     }
 
+    fn on_duty(&self, station: Station) -> io::Result<()> {
+        /// Also after a panic.
+        struct Leave<'a>(&'a Reactor, Station);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.turns.end_duty(self.1, &self.0.outside);
+            }
+        }
+        let leave = Leave(self, station);
+        match station {
+            Station::Inside => self.turn_alone(None, false),
+            Station::Outside => {
+                let turned = self.turn_alone(Some(Duration::ZERO), false);
+                drop(leave);
+                // What was submitted before the place was empty has called nobody.
+                if turned.is_ok() && !self.has_work() { self.sleep_outside() } else { turned }
+            }
+        }
+    }
+
+    /// Sleeps until there is something to do and nobody to do it.
+    fn sleep_outside(&self) -> io::Result<()> {
+        let until = self.timers.lock().next_at();
+        *self.outside_until.lock() = until;
+        let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if self.outside.sleep(timeout)? {
+            self.tails.look(Instant::now());
+        }
+        Ok(())
+    }
+
     /// Waits for events, timers and tasks until `timeout` (`None`: for ever) and handles what there is. When another
     /// thread is turning, waits until that turn is over: then progress has been made, if not by this thread.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
-        if !self.turns.begin_turn(timeout) {
+        if !self.turns.begin_turn(&self.outside, timeout) {
             return Ok(());
         }
         let turned = Seat { reactor: self }.turn(timeout);
@@ -257,9 +295,10 @@ impl Reactor {
         let wake = || {
             self.wake_sleeper();
         };
-        if !self.turns.begin_guest(is_asleep, wake) {
+        if !self.turns.begin_guest(&self.outside, is_asleep, wake) {
             return None;
         }
+        self.tempo.lock().came_back(Instant::now());
         // Whatever this thread will wait for is registered after this.
         self.nudged.store(false, Ordering::SeqCst);
         Some(Seat { reactor: self })
@@ -273,15 +312,23 @@ impl Reactor {
 
     /// Says that the calling thread waits for what a turn will bring and does not turn itself.
     pub(crate) fn park(&self) -> Parked<'_> {
-        self.turns.park()
+        self.turns.park(&self.outside)
     }
 
     fn has_work(&self) -> bool {
         !self.inbox.lock().is_empty()
     }
 
-    fn has_urgent_work(&self) -> bool {
-        self.inbox.lock().iter().any(|task| !matches!(task, Task::Tell(_, Notice::Resume)))
+    /// Whether the I/O thread has to come when a guest leaves, which itself will see to input when it is back soon.
+    fn has_work_for_others(&self, back_soon: bool) -> bool {
+        let can_wait = |task: &Task| back_soon && matches!(task, Task::Tell(_, Notice::Resume));
+        if self.inbox.lock().iter().any(|task| !can_wait(task)) {
+            return true;
+        }
+        // A timer that was added since the I/O thread went to sleep.
+        let first = self.timers.lock().next_at();
+        let until = *self.outside_until.lock();
+        first.is_some_and(|first| until.is_none_or(|until| first < until))
     }
 
     /// Whether the calling thread is inside a turn of this reactor, which is so in a signal handler at most.
@@ -326,6 +373,7 @@ impl Reactor {
                 let ready = Ready {
                     read: event.is_readable() || closed,
                     write: event.is_writable() || event.is_error() || event.is_write_closed(),
+                    closed,
                 };
                 source.ready(ready, &mut turn);
             }
@@ -412,7 +460,11 @@ impl Seat<'_> {
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.reactor.turns.end(|| self.reactor.has_urgent_work());
+        let reactor = self.reactor;
+        let now = Instant::now();
+        let back_soon = reactor.tempo.lock().is_back_soon();
+        let has_work = || reactor.has_work_for_others(back_soon);
+        reactor.turns.end_guest(&reactor.outside, now, back_soon, has_work);
     }
 }
 

@@ -53,7 +53,11 @@ impl Tails {
         self.alarm.is_none()
     }
 
-    pub(super) fn any(&self) -> bool {
+    pub(super) fn alarm(&self) -> Option<&Alarm> {
+        self.alarm.as_ref()
+    }
+
+    fn any(&self) -> bool {
         self.any.load(Ordering::SeqCst)
     }
 

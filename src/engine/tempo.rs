@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::limits::{
-    SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_PENALTY_MAX_WAITS, SPIN_PENALTY_MIN_WAITS,
+    GUEST_LEASE, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_PENALTY_MAX_WAITS, SPIN_PENALTY_MIN_WAITS,
 };
 
 /// Environment variable that switches spinning off.
@@ -15,6 +15,8 @@ const SPIN_VARIABLE: &str = "SPMSG_SPIN";
 pub(super) struct Tempo {
     left: Option<Instant>,
     last_wait: Duration,
+    /// How long whoever waits now, or waited last, had been away.
+    away: Duration,
     /// Waits that do not spin because it was in vain lately, and how many the next vain one will cost.
     pause: u32,
     penalty: u32,
@@ -30,6 +32,16 @@ impl Tempo {
             return false;
         }
         brisk
+    }
+
+    /// Somebody is about to wait.
+    pub(super) fn came_back(&mut self, now: Instant) {
+        self.away = self.left.map_or(Duration::MAX, |left| now.saturating_duration_since(left));
+    }
+
+    /// Whether who leaves now will most likely wait again in a moment.
+    pub(super) fn is_back_soon(&self) -> bool {
+        self.away < GUEST_LEASE && self.last_wait < SPIN_IF_WAITED_BELOW
     }
 
     /// How spinning ended. In vain it was most likely because the peer waits for this very processor.

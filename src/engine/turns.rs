@@ -1,26 +1,42 @@
 //! [`Turns`]: which thread turns a reactor. The one place where threads hand over to each other.
 //!
-//! One thread turns at a time. Usually the I/O thread does. A thread that is blocked in a call and finds the I/O thread
-//! asleep takes its place as a *guest*: then what it waits for reaches it without waking anybody in between. When it
-//! leaves, it leaves the place empty, because it will most likely be back in a moment; the I/O thread looks every
-//! [`GUEST_TICK`] and takes over when no guest has come since, and at once when there is work and nobody to do it. While
-//! one guest stays for long, the I/O thread sleeps until that one leaves.
+//! One thread turns at a time. A thread that is blocked in a call does so itself, as a *guest*: then what it waits for
+//! reaches it without waking anybody in between. The I/O thread is there for everything else. While guests come and go it
+//! sleeps outside, and is called by the events themselves ([`Doorbell::arm`]); a guest that will be back in a moment
+//! leaves the bell off, and takes out a lease: the I/O thread comes when that runs out. Without guests the I/O thread
+//! sleeps inside, in the reactor's own poll, which costs less for each event; the first guest wakes it to take its place.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use self::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
+use crate::limits::GUESTS_REMEMBERED;
 
-use crate::limits::{GUEST_TICK, GUEST_TICKS_PATIENCE};
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    pub(super) use parking_lot::{Condvar, Mutex};
+}
+
+/// How the I/O thread is called while it sleeps outside.
+pub(super) trait Doorbell {
+    /// Events call it from now on, and at once if there are some.
+    fn arm(&self);
+    /// Events do not call it: somebody is there to handle them.
+    fn disarm(&self);
+    /// It comes by itself in a moment, unless this is called again. False where that cannot be.
+    fn lease(&self) -> bool;
+    /// It comes at once.
+    fn ring(&self);
+}
 
 pub(super) struct Turns {
     who: Mutex<Who>,
-    /// Told when the I/O thread should look again.
-    duty: Condvar,
     /// Told when the place becomes empty.
     free: Condvar,
     /// Somebody turns, and will look for work before the place is empty.
     occupied: AtomicBool,
+    /// A guest has left and said that it will be back.
+    leased: AtomicBool,
     /// Threads that wait for something that only a turn brings, and do not turn themselves.
     parked: AtomicUsize,
 }
@@ -40,58 +56,65 @@ struct Who {
     turner: Turner,
     /// Guests that wait for the I/O thread to make room.
     wanted: usize,
-    /// Guests so far, and how many when the I/O thread last looked.
-    guests: u64,
-    seen: u64,
-    /// The I/O thread must not wait for the next guest.
-    urgent: bool,
-    /// The I/O thread sleeps until it is told.
-    deep: bool,
+    /// Events call the I/O thread.
+    armed: bool,
+    last_guest: Option<Instant>,
+}
+
+/// Where the I/O thread is to wait for events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Station {
+    /// In the reactor's own poll.
+    Inside,
+    /// Where guests need not wake it.
+    Outside,
 }
 
 impl Turns {
     pub(super) fn new() -> Self {
         Turns {
             who: Mutex::new(Who::default()),
-            duty: Condvar::new(),
             free: Condvar::new(),
             occupied: AtomicBool::new(false),
+            leased: AtomicBool::new(false),
             parked: AtomicUsize::new(0),
         }
     }
 
-    /// The I/O thread's way in: waits while guests turn, or will be back in a moment. `stop` is looked at whenever
-    /// [`alarm`](Turns::alarm) was called; false means that it holds.
-    pub(super) fn begin_duty(&self, stop: impl Fn() -> bool) -> bool {
+    /// The I/O thread's way in: where to wait for events. `None` when somebody else turns, or is about to.
+    pub(super) fn begin_duty(&self, now: Instant) -> Option<Station> {
         let mut who = self.who.lock();
-        let mut quiet_ticks = 0;
-        loop {
-            if stop() {
-                return false;
-            }
-            let vacant = who.turner == Turner::Nobody && who.wanted == 0;
-            if vacant && (who.guests == who.seen || who.urgent) {
-                who.turner = Turner::Duty;
-                who.urgent = false;
-                who.seen = who.guests;
-                self.occupied.store(true, Ordering::SeqCst);
-                return true;
-            }
-            quiet_ticks = if who.guests == who.seen { quiet_ticks + 1 } else { 0 };
-            who.seen = who.guests;
-            if who.turner == Turner::Guest && quiet_ticks >= GUEST_TICKS_PATIENCE {
-                who.deep = true;
-                self.duty.wait(&mut who);
-                who.deep = false;
-            } else {
-                self.duty.wait_for(&mut who, GUEST_TICK);
-            }
+        if who.turner != Turner::Nobody || who.wanted > 0 {
+            return None;
         }
+        who.turner = Turner::Duty;
+        self.leased.store(false, Ordering::SeqCst);
+        self.occupied.store(true, Ordering::SeqCst);
+        let lately = who.last_guest.is_some_and(|at| now.saturating_duration_since(at) < GUESTS_REMEMBERED);
+        Some(if lately { Station::Outside } else { Station::Inside })
+    }
+
+    /// The I/O thread's way out. Afterwards it looks for work once more, and if there is none sleeps outside; from the
+    /// station inside it comes straight back instead.
+    pub(super) fn end_duty(&self, station: Station, bell: &impl Doorbell) {
+        self.occupied.store(false, Ordering::SeqCst);
+        let mut who = self.who.lock();
+        who.turner = Turner::Nobody;
+        if station == Station::Outside && who.wanted == 0 {
+            who.armed = true;
+            bell.arm();
+        }
+        self.free.notify_all();
     }
 
     /// A blocked thread's way in; false when somebody else is turning and cannot be relieved now. `is_asleep` tells
     /// whether the one who turns waits for events, `wake` ends that and must not come back here.
-    pub(super) fn begin_guest(&self, is_asleep: impl Fn() -> bool, wake: impl Fn()) -> bool {
+    pub(super) fn begin_guest(
+        &self,
+        bell: &impl Doorbell,
+        is_asleep: impl Fn() -> bool,
+        wake: impl Fn(),
+    ) -> bool {
         // With others parked the I/O thread would be called back as soon as this guest leaves: two switches for nothing.
         if self.parked.load(Ordering::SeqCst) > 0 {
             return false;
@@ -118,22 +141,25 @@ impl Turns {
             }
             Turner::Duty | Turner::Guest => return false,
         }
-        self.seat_guest(&mut who);
+        self.seat_guest(&mut who, bell);
         true
     }
 
-    fn seat_guest(&self, who: &mut Who) {
+    fn seat_guest(&self, who: &mut Who, bell: &impl Doorbell) {
         who.turner = Turner::Guest;
-        who.guests = who.guests.wrapping_add(1);
+        self.leased.store(false, Ordering::SeqCst);
         self.occupied.store(true, Ordering::SeqCst);
+        if std::mem::take(&mut who.armed) {
+            bell.disarm();
+        }
     }
 
     /// A program's own way in: waits at most `timeout` for whoever turns, and is false when that one's turn is over, as
     /// progress has been made then.
-    pub(super) fn begin_turn(&self, timeout: Option<Duration>) -> bool {
+    pub(super) fn begin_turn(&self, bell: &impl Doorbell, timeout: Option<Duration>) -> bool {
         let mut who = self.who.lock();
         if who.turner == Turner::Nobody {
-            self.seat_guest(&mut who);
+            self.seat_guest(&mut who, bell);
             return true;
         }
         match timeout {
@@ -143,38 +169,46 @@ impl Turns {
         false
     }
 
-    /// The way out. `has_work` is asked once the place counts as empty: work that came before is seen by it, work that
-    /// comes later by [`work_arrived`](Turns::work_arrived).
-    pub(super) fn end(&self, has_work: impl Fn() -> bool) {
+    /// A guest's way out at `now`; `back_soon` says that it will most likely be back in a moment. `has_work` is asked
+    /// once the place counts as empty: work that came before is seen by it, work that comes later by
+    /// [`work_arrived`](Turns::work_arrived).
+    pub(super) fn end_guest(
+        &self,
+        bell: &impl Doorbell,
+        now: Instant,
+        back_soon: bool,
+        has_work: impl Fn() -> bool,
+    ) {
         self.occupied.store(false, Ordering::SeqCst);
         let urgent = self.parked.load(Ordering::SeqCst) > 0 || has_work();
         let mut who = self.who.lock();
         who.turner = Turner::Nobody;
-        who.urgent |= urgent;
-        if who.deep || who.urgent {
-            self.duty.notify_one();
+        who.last_guest = Some(now);
+        if back_soon && !urgent && bell.lease() {
+            self.leased.store(true, Ordering::SeqCst);
+        } else {
+            who.armed = true;
+            bell.arm();
         }
+        drop(who);
         self.free.notify_all();
-    }
-
-    /// There is work and nobody asleep over it: if the place is empty the I/O thread must come.
-    pub(super) fn work_arrived(&self) {
-        if !self.occupied.load(Ordering::SeqCst) {
-            self.alarm();
+        if urgent {
+            bell.ring();
         }
     }
 
-    /// The I/O thread looks at once.
-    pub(super) fn alarm(&self) {
-        let mut who = self.who.lock();
-        who.urgent = true;
-        self.duty.notify_one();
+    /// There is work and nobody asleep over it: if the place is empty the I/O thread must come. Work that `can_wait`
+    /// is left to a guest that has said it will be back.
+    pub(super) fn work_arrived(&self, bell: &impl Doorbell, can_wait: bool) {
+        if !self.occupied.load(Ordering::SeqCst) && !(can_wait && self.leased.load(Ordering::SeqCst)) {
+            bell.ring();
+        }
     }
 
     /// The calling thread waits for what a turn will bring, until the result is dropped.
-    pub(super) fn park(&self) -> Parked<'_> {
+    pub(super) fn park(&self, bell: &impl Doorbell) -> Parked<'_> {
         self.parked.fetch_add(1, Ordering::SeqCst);
-        self.work_arrived();
+        self.work_arrived(bell, false);
         Parked { turns: self }
     }
 }
@@ -186,137 +220,5 @@ pub(crate) struct Parked<'a> {
 impl Drop for Parked<'_> {
     fn drop(&mut self) {
         self.turns.parked.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicU32;
-    use std::time::Instant;
-
-    fn wait_until(what: &str, done: impl Fn() -> bool) {
-        let end = Instant::now() + Duration::from_secs(10);
-        while !done() {
-            assert!(Instant::now() < end, "in vain: {what}");
-            std::thread::yield_now();
-        }
-    }
-
-    /// An I/O thread that counts its turns; each lasts until it is woken.
-    struct Duty {
-        turns: Turns,
-        stop: AtomicBool,
-        awake: AtomicBool,
-        asleep: AtomicBool,
-        count: AtomicU32,
-    }
-
-    impl Duty {
-        fn start() -> (Arc<Duty>, std::thread::JoinHandle<()>) {
-            let duty = Arc::new(Duty {
-                turns: Turns::new(),
-                stop: AtomicBool::new(false),
-                awake: AtomicBool::new(false),
-                asleep: AtomicBool::new(false),
-                count: AtomicU32::new(0),
-            });
-            let thread = Arc::clone(&duty);
-            let handle = std::thread::spawn(move || {
-                while thread.turns.begin_duty(|| thread.stop.load(Ordering::SeqCst)) {
-                    thread.count.fetch_add(1, Ordering::SeqCst);
-                    thread.asleep.store(true, Ordering::SeqCst);
-                    while !thread.awake.swap(false, Ordering::SeqCst) && !thread.stop.load(Ordering::SeqCst) {
-                        std::thread::yield_now();
-                    }
-                    thread.asleep.store(false, Ordering::SeqCst);
-                    thread.turns.end(|| false);
-                }
-            });
-            (duty, handle)
-        }
-
-        fn guest(&self) -> bool {
-            self.turns.begin_guest(
-                || self.asleep.load(Ordering::SeqCst),
-                || self.awake.store(true, Ordering::SeqCst),
-            )
-        }
-
-        fn finish(&self, handle: std::thread::JoinHandle<()>) {
-            self.stop.store(true, Ordering::SeqCst);
-            self.turns.alarm();
-            handle.join().expect("the thread ends");
-        }
-    }
-
-    #[test]
-    fn a_guest_relieves_a_sleeping_io_thread_which_comes_back_when_no_guest_does() {
-        let (duty, handle) = Duty::start();
-        wait_until("the I/O thread turns", || duty.asleep.load(Ordering::SeqCst));
-        assert!(duty.guest());
-        assert!(!duty.asleep.load(Ordering::SeqCst), "one at a time");
-        assert!(!duty.guest(), "one guest at a time");
-        let turns = duty.count.load(Ordering::SeqCst);
-        duty.turns.end(|| false);
-        wait_until("the I/O thread is back", || duty.count.load(Ordering::SeqCst) > turns);
-        duty.finish(handle);
-    }
-
-    #[test]
-    fn the_place_a_guest_waits_for_goes_to_nobody_else() {
-        let (duty, handle) = Duty::start();
-        let guests: Vec<_> = (0..4)
-            .map(|_| {
-                let duty = Arc::clone(&duty);
-                std::thread::spawn(move || {
-                    for _ in 0..200 {
-                        if duty.guest() {
-                            duty.turns.end(|| false);
-                        }
-                    }
-                })
-            })
-            .collect();
-        for guest in guests {
-            guest.join().expect("no guest waits for ever");
-        }
-        duty.finish(handle);
-    }
-
-    #[test]
-    fn work_without_anybody_brings_the_io_thread_at_once_even_from_deep_sleep() {
-        let (duty, handle) = Duty::start();
-        wait_until("the I/O thread turns", || duty.asleep.load(Ordering::SeqCst));
-        assert!(duty.guest());
-        wait_until("the I/O thread sleeps deeply", || duty.turns.who.lock().deep);
-        let turns = duty.count.load(Ordering::SeqCst);
-        duty.turns.end(|| true);
-        wait_until("the I/O thread is back", || duty.count.load(Ordering::SeqCst) > turns);
-        duty.finish(handle);
-    }
-
-    #[test]
-    fn whoever_parks_has_somebody_turning() {
-        let (duty, handle) = Duty::start();
-        wait_until("the I/O thread turns", || duty.asleep.load(Ordering::SeqCst));
-        assert!(duty.guest());
-        let turns = duty.count.load(Ordering::SeqCst);
-        let parked = duty.turns.park();
-        duty.turns.end(|| false);
-        wait_until("the I/O thread is back", || duty.count.load(Ordering::SeqCst) > turns);
-        drop(parked);
-        duty.finish(handle);
-    }
-
-    #[test]
-    fn stop_is_noticed_in_every_kind_of_wait() {
-        let (duty, handle) = Duty::start();
-        wait_until("the I/O thread turns", || duty.asleep.load(Ordering::SeqCst));
-        assert!(duty.guest());
-        wait_until("the I/O thread sleeps deeply", || duty.turns.who.lock().deep);
-        duty.finish(handle);
-        duty.turns.end(|| false);
     }
 }

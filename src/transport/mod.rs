@@ -36,6 +36,12 @@ pub(crate) trait Stream: Send + Sync {
     /// After the descriptor became ready for the first time: whether the connection is up, or why not.
     fn finish_connect(&self) -> io::Result<bool>;
 
+    /// Whether a read that brings less than was asked for has brought all there is, until the next event. Saves a call
+    /// for each message of a conversation.
+    fn short_read_is_all(&self) -> bool {
+        false
+    }
+
     /// Reads what is there, at most `block.len()` bytes; `Ok(0)` is the end of the stream.
     fn read(&self, block: &mut [u8]) -> io::Result<usize>;
 

@@ -95,6 +95,10 @@ impl Stream for SocketStream {
         self.unix
     }
 
+    fn short_read_is_all(&self) -> bool {
+        true
+    }
+
     fn finish_connect(&self) -> io::Result<bool> {
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
