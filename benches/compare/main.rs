@@ -4,9 +4,12 @@
 //! changes its pace changes it for all. Ratios are what counts; absolute figures belong to the machine.
 
 mod cases;
+mod chart;
+mod report;
 mod results;
 mod rivals;
 mod run;
+mod special;
 mod table;
 mod verdict;
 
@@ -19,6 +22,7 @@ use std::time::Instant;
 use cases::{Case, Group};
 use results::Row;
 use rivals::Rival;
+use run::Sample;
 
 const HELP: &str = "\
 cargo bench -p spmsg-bench --bench compare -- [OPTIONS]
@@ -31,7 +35,7 @@ cargo bench -p spmsg-bench --bench compare -- [OPTIONS]
   --rivals NAMES       spmsg-c,spmsg-rust,nanomsg,nng,zmq,mangos,bare,bare-spin
   --rounds N           default 5, 3 with --quick
   --seconds S          about how long a measurement takes; default 0.4, 0.2 with --quick
-  --write FOLDER       writes bench.json, bench.md and bench.svg there
+  --write FOLDER       writes bench.json, bench.md and bench.svg there, seen from the top of the tree
   --list               says which cases there are";
 
 #[derive(Default)]
@@ -99,7 +103,7 @@ fn wishes() -> Result<Option<Wishes>, String> {
 
 impl Wishes {
     fn cases(&self) -> Vec<Case> {
-        let mut cases = if self.quick { cases::quick() } else { cases::all() };
+        let mut cases = if self.quick { cases::quick() } else { cases::all(special::storm_clients()) };
         let among = |list: &[String], value: &str| list.is_empty() || list.iter().any(|entry| entry == value);
         cases.retain(|case| {
             let name = case.name();
@@ -157,13 +161,28 @@ fn compare(wishes: &Wishes) -> Result<(), String> {
         }
     }
     println!("took {:.0} s", began.elapsed().as_secs_f64());
-    Ok(())
+    match &wishes.write {
+        Some(to) => report::write(
+            &root().join(to),
+            &report::Setting { rivals: &rivals, rounds, seconds },
+            &rows,
+            &verdicts,
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The folder of the workspace: cargo runs a bench in its package's.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// All rounds of one case. A measurement that fails is noted, and the rival sits out the rest of the case after two.
 fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Path, progress: &str) -> Row {
     let mut row = Row::new(case.clone());
     let mut counts: HashMap<&str, usize> = HashMap::new();
+    // Counting calls is slow, and what it finds does not depend on the pace of the machine.
+    let rounds = if case.group == Group::Calls { 1 } else { rounds };
     for round in 0..rounds {
         for rival in rivals.iter().filter(|rival| rival.plays(case)) {
             if row.failures.get(rival.name).is_some_and(|failures| failures.len() > 1) {
@@ -173,7 +192,7 @@ fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Pat
             let _ = std::io::stderr().flush();
             let mut measured = count(case, rival, seconds, &mut counts, folder);
             if let Ok(count) = measured {
-                match run::measure(rival, case, count, folder) {
+                match measure(rival, case, count, folder) {
                     Ok(mut sample) => {
                         results::per_message(&mut sample, case, count);
                         row.samples.entry(rival.name).or_default().push(sample);
@@ -194,6 +213,15 @@ fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Pat
     row
 }
 
+fn measure(rival: &Rival, case: &Case, count: usize, folder: &Path) -> Result<Sample, String> {
+    match case.group {
+        Group::Storm => special::storm(rival, case, folder),
+        Group::Idle => special::idle(rival, case, folder),
+        Group::Calls => special::calls(rival, case, folder),
+        _ => run::measure(rival, case, count, folder),
+    }
+}
+
 /// How many messages the rival's measurements have, found out by a short one.
 fn count<'a>(
     case: &Case,
@@ -210,7 +238,7 @@ fn count<'a>(
         let sample = run::measure(rival, case, count, folder)?;
         let figure = sample.get(case.metric()).copied().filter(|figure| *figure > 0.0);
         count = case.count_for(figure.ok_or("the first measurement has no figure")?, seconds);
-    } else if !matches!(case.group, Group::Storm | Group::Idle | Group::Calls) {
+    } else {
         count = case.count_for(1.0, seconds);
     }
     counts.insert(rival.name, count);

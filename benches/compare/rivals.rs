@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cases::{Case, Group};
+use crate::special;
 
 /// A program that plays the cases.
 pub struct Rival {
@@ -27,11 +28,12 @@ pub const RIVALS: [(&str, &str, &[&str]); 8] = [
 ];
 
 impl Rival {
-    /// Whether the case exists for it: bare sockets have no inproc, and spin where time is measured and
+    /// Whether the case exists for it: bare sockets have no inproc and no server for storms, and spin where time is measured and
     /// nobody pauses.
     pub fn plays(&self, case: &Case) -> bool {
         match (self.name, case.group) {
             ("bare" | "bare-spin", _) if case.transport == "inproc" => false,
+            ("bare", group) => !matches!(group, Group::Storm | Group::Idle),
             ("bare-spin", group) => matches!(group, Group::RoundTrip | Group::Paced) && case.pause_us == 0,
             _ => true,
         }
@@ -46,6 +48,7 @@ pub fn build(names: &[String], folder: &Path) -> Result<Vec<Rival>, String> {
             RIVALS.map(|rival| rival.0).join(", ")
         ));
     }
+    cc("storm.c", &special::storm_program(folder), &[], "gcc")?;
     let chosen = RIVALS.iter().filter(|rival| names.iter().any(|name| name == rival.0));
     chosen
         .map(|&(name, options, arguments)| {

@@ -208,14 +208,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// `KEY=VALUE ...`; what both sides use is added up, but memory is kept for each.
+    /// `KEY=VALUE ...`; what a side uses is kept under its name.
     fn read(&mut self, figures: &str, side: &str) -> Result<(), String> {
         for figure in figures.split_whitespace() {
             let (key, value) = figure.split_once('=').ok_or_else(|| format!("not a figure: {figure}"))?;
             let value: f64 = value.parse().map_err(|_| format!("not a figure: {figure}"))?;
             match key {
-                "memory" => *self.sample.entry(format!("memory_{side}")).or_default() = value,
-                _ => *self.sample.entry(key.into()).or_default() += value,
+                "memory" | "cpu" | "switches" => {
+                    *self.sample.entry(format!("{key}_{side}")).or_default() = value
+                }
+                _ => *self.sample.entry(key.into()).or_default() = value,
             }
         }
         Ok(())
