@@ -1,7 +1,8 @@
 //! spmsg beside nanomsg, nng, ZeroMQ, mangos and bare sockets, in one interleaved run.
 //!
-//! Every case is played by every rival in turn, round after round, and medians are compared, so that a machine that
-//! changes its pace changes it for all. Ratios are what counts; absolute figures belong to the machine.
+//! Every case is played by every rival in turn, round after round, and medians are compared, so that a
+//! machine that changes its pace changes it for all. Ratios are what counts; absolute figures belong to the
+//! machine.
 
 mod cases;
 mod chart;
@@ -14,7 +15,7 @@ mod table;
 mod verdict;
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -177,19 +178,20 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All rounds of one case. A measurement that fails is noted, and the rival sits out the rest of the case after two.
+/// All rounds of one case. A measurement that fails is noted; after two the rival sits out the rest.
 fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Path, progress: &str) -> Row {
     let mut row = Row::new(case.clone());
     let mut counts: HashMap<&str, usize> = HashMap::new();
     // Counting calls is slow, and what it finds does not depend on the pace of the machine.
     let rounds = if case.group == Group::Calls { 1 } else { rounds };
     for round in 0..rounds {
-        for rival in rivals.iter().filter(|rival| rival.plays(case)) {
+        // Nobody always follows the same neighbour.
+        let turn = rivals.iter().cycle().skip(round).take(rivals.len());
+        for rival in turn.filter(|rival| rival.plays(case)) {
             if row.failures.get(rival.name).is_some_and(|failures| failures.len() > 1) {
                 continue;
             }
-            eprint!("\r\x1b[K{progress}: round {} {}", round + 1, rival.name);
-            let _ = std::io::stderr().flush();
+            show(&format!("{progress}: round {} {}", round + 1, rival.name), false);
             let mut measured = count(case, rival, seconds, &mut counts, folder);
             if let Ok(count) = measured {
                 match measure(rival, case, count, folder) {
@@ -209,8 +211,19 @@ fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Pat
         let figure = row.median(rival.name, case.metric())?;
         Some(format!("{} {}", rival.name, results::figure_text(case.metric(), figure)))
     };
-    eprintln!("\r\x1b[K{progress}: {}", rivals.iter().filter_map(figure).collect::<Vec<_>>().join(", "));
+    show(&format!("{progress}: {}", rivals.iter().filter_map(figure).collect::<Vec<_>>().join(", ")), true);
     row
+}
+
+/// Progress: on a terminal one line that changes until it is `done`, elsewhere only what is done.
+fn show(line: &str, done: bool) {
+    let mut stderr = std::io::stderr();
+    // Nothing depends on whether it is seen.
+    let _ = match (stderr.is_terminal(), done) {
+        (true, _) => write!(stderr, "\r\x1b[K{line}{}", if done { "\n" } else { "" }),
+        (false, true) => writeln!(stderr, "{line}"),
+        (false, false) => Ok(()),
+    };
 }
 
 fn measure(rival: &Rival, case: &Case, count: usize, folder: &Path) -> Result<Sample, String> {
@@ -222,7 +235,7 @@ fn measure(rival: &Rival, case: &Case, count: usize, folder: &Path) -> Result<Sa
     }
 }
 
-/// How many messages the rival's measurements have, found out by a short one.
+/// How many messages the rival's measurements have, found out by short ones: a very short one exaggerates.
 fn count<'a>(
     case: &Case,
     rival: &'a Rival,
@@ -235,9 +248,11 @@ fn count<'a>(
     }
     let mut count = case.first_count();
     if case.needs_calibration() {
-        let sample = run::measure(rival, case, count, folder)?;
-        let figure = sample.get(case.metric()).copied().filter(|figure| *figure > 0.0);
-        count = case.count_for(figure.ok_or("the first measurement has no figure")?, seconds);
+        for share in [0.25, 1.0] {
+            let sample = run::measure(rival, case, count, folder)?;
+            let figure = sample.get(case.metric()).copied().filter(|figure| *figure > 0.0);
+            count = case.count_for(figure.ok_or("the first measurement has no figure")?, share * seconds);
+        }
     } else {
         count = case.count_for(1.0, seconds);
     }

@@ -34,11 +34,12 @@ pub fn write(folder: &Path, setting: &Setting, rows: &[Row], verdicts: &[Verdict
 }
 
 fn json(setting: &Setting, rows: &[Row], verdicts: &[Verdict]) -> Value {
+    let options = setting.rivals.iter().map(|rival| (rival.name.to_owned(), json!(rival.options)));
     json!({
         "machine": machine(),
         "rounds": setting.rounds,
         "seconds": setting.seconds,
-        "rivals": setting.rivals.iter().map(|rival| (rival.name.to_owned(), json!(rival.options))).collect::<Map<_, _>>(),
+        "rivals": options.collect::<Map<_, _>>(),
         "bar": verdicts.iter().map(bar_json).collect::<Vec<_>>(),
         "cases": rows.iter().map(|row| (row.case.name(), row_json(row))).collect::<Map<_, _>>(),
     })
@@ -79,11 +80,12 @@ fn markdown(setting: &Setting, rows: &[Row], verdicts: &[Verdict]) -> String {
     let options = setting.rivals.iter().map(|rival| format!("* **{}**: {}\n", rival.name, rival.options));
     format!(
         "# Beside its relatives\n\n\
-        Written by `make bench`, on {}: one interleaved run, medians of {} rounds of about {} s each. Separate \
-        processes over tcp and ipc, two threads over inproc; plain blocking calls with a user's buffer. Absolute \
-        figures belong to the machine; in brackets how far spmsg through the C interface is ahead (above 1) or behind \
-        (below 1). CPU and context switches are both ends together (the receiver's alone where the sender keeps a \
-        pace). What each case does is written once, in [benches/rivals/cases.h](../benches/rivals/cases.h).\n\n{}\n{}",
+        Written by `make bench`, on {}: one interleaved run, medians of {} rounds of about {} s each. \
+        Separate processes over tcp and ipc, two threads over inproc; plain blocking calls with a user's \
+        buffer. Absolute figures belong to the machine; in brackets how far spmsg through the C interface is \
+        ahead (above 1) or behind (below 1). CPU and context switches are both ends together (the receiver's \
+        alone where the sender keeps a pace). The far side binds, the near one connects. What each case does \
+        is written once, in [benches/rivals/cases.h](../benches/rivals/cases.h).\n\n{}\n{}",
         machine(),
         setting.rounds,
         setting.seconds,

@@ -19,7 +19,11 @@ pub struct Rival {
 pub const RIVALS: [(&str, &str, &[&str]); 8] = [
     ("spmsg-c", "nn_send and nn_recv of libspmsg, default options", &[]),
     ("spmsg-rust", "Socket::send and Socket::recv, default options", &[]),
-    ("nanomsg", "NN_TCP_NODELAY, NN_SNDBUF and NN_RCVBUF of 1 MiB", &["buffer=1048576"]),
+    (
+        "nanomsg",
+        "NN_TCP_NODELAY; NN_SNDBUF and NN_RCVBUF of 1 MiB from 64 KiB up, where they help",
+        &["buffer=1048576"],
+    ),
     ("nng", "nng_send and nng_recv, queues of 1024 messages (64 from 64 KiB up), TCP_NODELAY", &[]),
     ("zmq", "no high-water marks (64 messages at 1 MiB), ZMQ_IMMEDIATE, one I/O thread, batching on", &[]),
     ("mangos", "queues of 1024 messages (64 from 64 KiB up), TCP_NODELAY", &[]),
@@ -28,8 +32,8 @@ pub const RIVALS: [(&str, &str, &[&str]); 8] = [
 ];
 
 impl Rival {
-    /// Whether the case exists for it: bare sockets have no inproc and no server for storms, and spin where time is measured and
-    /// nobody pauses.
+    /// Whether the case exists for it: bare sockets have no inproc and no server for storms, and spin where
+    /// time is measured and nobody pauses.
     pub fn plays(&self, case: &Case) -> bool {
         match (self.name, case.group) {
             ("bare" | "bare-spin", _) if case.transport == "inproc" => false,

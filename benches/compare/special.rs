@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::cases::Case;
 use crate::rivals::Rival;
-use crate::run::{Run, Sample, address, arguments};
+use crate::run::{Run, Sample, address, arguments, memory_bytes};
 
 /// Descriptors that a process of the storm needs beside its connections.
 const OTHER_DESCRIPTORS: u64 = 200;
@@ -33,20 +33,21 @@ pub fn storm_clients() -> usize {
     STORM_CLIENTS.min(limit.saturating_sub(OTHER_DESCRIPTORS)) as usize
 }
 
-/// The rival answers, our own clients ask (rivals/storm.c): time until the last answer, memory and CPU of the server.
+/// The rival answers, our own clients ask (rivals/storm.c): time until the last answer, memory and CPU of
+/// the server.
 pub fn storm(rival: &Rival, case: &Case, folder: &Path) -> Result<Sample, String> {
     let mut run = Run::new(folder, case.deadline());
     let address = address(case.transport, folder)?;
     let server =
         run.start(Command::new(&rival.program).args(arguments(rival, case, &address, 0)).arg("side=far"))?;
     run.until("ready", 1)?;
-    let (memory, cpu) = (resident_bytes(server)?, Activity::of(server)?.cpu_ns);
+    let (memory, cpu) = (memory_bytes(server, "VmRSS:")?, Activity::of(server)?.cpu_ns);
     let protocol = if rival.name == "zmq" { "zmtp" } else { "sp" };
     run.start(Command::new(storm_program(folder)).args([&address, protocol, &case.peers.to_string()]))?;
     run.until("done", 1)?;
     let mut sample = run.sample().clone();
     let clients = case.peers as f64;
-    sample.insert("bytes".into(), (resident_bytes(server)? - memory).max(0.0) / clients);
+    sample.insert("bytes".into(), (memory_bytes(server, "VmRSS:")? - memory).max(0.0) / clients);
     sample.insert("cpu_us".into(), (Activity::of(server)?.cpu_ns - cpu) / 1e3 / clients);
     Ok(sample)
 }
@@ -56,7 +57,7 @@ pub fn storm_program(folder: &Path) -> PathBuf {
     folder.join("storm")
 }
 
-/// Clients and a server that blocks in receive, connected, after one exchange each: what both processes do in a second.
+/// Clients and a server that blocks in receive, after one exchange each: what both processes do in a second.
 pub fn idle(rival: &Rival, case: &Case, folder: &Path) -> Result<Sample, String> {
     let mut run = Run::new(folder, case.deadline());
     let address = address(case.transport, folder)?;
@@ -139,11 +140,4 @@ impl Activity {
 /// A thread that ended meanwhile has used nothing more.
 fn number(text: Option<&str>) -> f64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0.0)
-}
-
-fn resident_bytes(process: u32) -> Result<f64, String> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
-    let status = status.map_err(|error| format!("no /proc/{process}/status: {error}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(number(line.split_whitespace().next()) * 1024.0)
 }

@@ -50,10 +50,9 @@ fn main() -> Done {
     let began = began.ok_or("nothing was measured")?;
     let switches = |usage: &Usage| usage.voluntary_context_switches() + usage.involuntary_context_switches();
     println!(
-        "usage cpu={:.6} switches={} memory={}",
+        "usage cpu={:.6} switches={}",
         cpu_seconds(&now) - cpu_seconds(&began),
-        switches(&now) - switches(&began),
-        now.max_rss() * 1024
+        switches(&now) - switches(&began)
     );
     std::process::exit(0)
 }

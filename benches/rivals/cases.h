@@ -1,4 +1,4 @@
-/*  The cases of the bench, written once. A rival's source supplies, before it includes this file, a type `sock` and
+/*  The cases of the bench, written once. A rival's source supplies a type `sock` and
 
         sock sock_open (enum role role);
         void sock_bind (sock s, const char *address);
@@ -7,7 +7,8 @@
         void sock_recv (sock s, void *body, size_t len);            blocks; the body has that length
         void sock_flush (sock s);                                   nothing that was sent may wait any longer
 
-    and calls bench_main. A program plays one side (`side=far` binds, `side=near` connects) or, over inproc, both.
+    before it includes this file a second time, with BENCH_CASES_BODY defined, and calls bench_main. A program
+    plays one side (`side=far` binds, `side=near` connects) or, over inproc, both.
     What it says on stdout, one thing per line, what it is told on stdin:
 
         ready               far: bound
@@ -40,7 +41,8 @@ enum role { PUSH, PULL, PAIR, REQ, REP, PUB, SUB };
 static struct {
     const char *side, *kind, *pattern, *address;
     long size, count, warm, peers, pause_us, rate, buffer, batch, spin;
-} ask = {.side = "both", .kind = "thr", .pattern = "push", .size = 64, .count = 1000, .warm = 1, .peers = 1, .batch = 1};
+} ask = {.side = "both", .kind = "thr", .pattern = "push", .size = 64, .count = 1000, .warm = 1, .peers = 1,
+    .batch = 1};
 
 static void die (const char *what, const char *why)
 {
@@ -76,8 +78,8 @@ static void say_usage (void)
 {
     struct rusage now;
     getrusage (RUSAGE_SELF, &now);
-    printf ("usage cpu=%.6f switches=%ld memory=%ld\n", cpu_seconds (&now) - cpu_seconds (&usage_began),
-        now.ru_nvcsw + now.ru_nivcsw - usage_began.ru_nvcsw - usage_began.ru_nivcsw, now.ru_maxrss * 1024);
+    printf ("usage cpu=%.6f switches=%ld\n", cpu_seconds (&now) - cpu_seconds (&usage_began),
+        now.ru_nvcsw + now.ru_nivcsw - usage_began.ru_nvcsw - usage_began.ru_nivcsw);
     fflush (stdout);
 }
 
@@ -346,7 +348,7 @@ static void fanin_near (void)
     join_peers ();
 }
 
-/*  Fan-out: greetings until every subscriber has one, `count` messages, then farewells until the run is over.  */
+/*  Fan-out: greetings until every subscriber has one, `count` messages, farewells until the run is over.  */
 
 static void pub_far (void)
 {
@@ -402,7 +404,8 @@ static void pub_near (void)
         first = peers[i].first_ns < first ? peers[i].first_ns : first;
         last = peers[i].last_ns > last ? peers[i].last_ns : last;
     }
-    printf ("result rate=%.1f loss=%.4f\n", last > first ? (double) received / ((double) (last - first) / 1e9) : 0.0,
+    printf ("result rate=%.1f loss=%.4f\n",
+        last > first ? (double) received / ((double) (last - first) / 1e9) : 0.0,
         1 - (double) received / (double) (ask.count * ask.peers));
     fflush (stdout);
 }

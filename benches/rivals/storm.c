@@ -1,7 +1,7 @@
-/*  The storm's clients: all at once, each connects to a REP, asks once and takes the answer, and stays connected.
+/*  The storm's clients: all at once, each connects to a REP, asks once, takes the answer and stays connected.
 
     They are bare sockets in one process, so that what is measured is the server, and the same whoever serves.
-    protocol=sp speaks to nanomsg's relatives, protocol=zmtp to libzmq. Bytes are counted: what comes back has the same
+    `sp` speaks to nanomsg's relatives, `zmtp` to libzmq. Bytes are counted: what comes back has the same
     length for everybody, and must end with the body. The conversation is that of cases.h.  */
 
 #define _GNU_SOURCE
@@ -59,7 +59,7 @@ static void put (struct text *text, const void *bytes, size_t len)
     text->len += len;
 }
 
-/*  Header, then one framed request: id with its top bit, body. On ipc a type byte stands before the length.  */
+/*  Header; then one framed request: id with its top bit, body. On ipc a type byte precedes the length.  */
 static void speak_sp (int ipc)
 {
     static const char header[8] = {0, 'S', 'P', 0, 0, 0x30, 0, 0};
@@ -73,7 +73,7 @@ static void speak_sp (int ipc)
     answer_bytes = opening.len + question.len + BODY_BYTES;
 }
 
-/*  Greeting of version 3.0 with the NULL mechanism, READY as REQ, then the delimiter and the body as two frames.  */
+/*  Greeting of version 3.0 with the NULL mechanism, READY as REQ; then delimiter and body as two frames.  */
 static void speak_zmtp (void)
 {
     static const char ready[] = "\4\x26\5READY\xbSocket-Type\0\0\0\3REQ\10Identity\0\0\0\0";

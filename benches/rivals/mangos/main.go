@@ -76,8 +76,8 @@ func main() {
 		<-told
 	}
 	now := rusage()
-	fmt.Printf("usage cpu=%.6f switches=%d memory=%d\n", cpu(now)-cpu(began),
-		now.Nvcsw+now.Nivcsw-began.Nvcsw-began.Nivcsw, now.Maxrss*1024)
+	fmt.Printf("usage cpu=%.6f switches=%d\n", cpu(now)-cpu(began),
+		now.Nvcsw+now.Nivcsw-began.Nvcsw-began.Nivcsw)
 }
 
 func run(far bool) {
@@ -268,7 +268,8 @@ func pacedNear() {
 	}
 }
 
-// runPeers runs each peer on a goroutine and release when all have called their function, which returns after that.
+// runPeers runs each peer on a goroutine, and release when all have called their function; it returns after
+// that.
 func runPeers(peer func(synced func()), release func()) {
 	var waiting, running sync.WaitGroup
 	all := make(chan struct{})
