@@ -18,12 +18,10 @@ pub struct Setting<'a> {
 
 /// Writes the three files.
 pub fn write(folder: &Path, setting: &Setting, rows: &[Row], verdicts: &[Verdict]) -> Result<(), String> {
-    let json =
-        serde_json::to_string_pretty(&json(setting, rows, verdicts)).map_err(|error| error.to_string())?;
     let names: Vec<&str> = setting.rivals.iter().map(|rival| rival.name).collect();
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for (name, text) in [
-        ("bench.json", json + "\n"),
+        ("bench.json", lines(json(setting, rows, verdicts))),
         ("bench.md", markdown(setting, rows, verdicts)),
         ("bench.svg", crate::chart::svg(rows, &names)),
     ] {
@@ -31,6 +29,33 @@ pub fn write(folder: &Path, setting: &Setting, rows: &[Row], verdicts: &[Verdict
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
+}
+
+/// A line for each case and each entry of the bar, so that two versions of the file can be compared.
+fn lines(value: Value) -> String {
+    let Value::Object(entries) = value else {
+        return value.to_string();
+    };
+    let inner = |value: &Value| match value {
+        Value::Object(map) => {
+            let lines: Vec<_> =
+                map.iter().map(|(key, value)| format!("    {}: {value}", json!(key))).collect();
+            format!("{{\n{}\n  }}", lines.join(",\n"))
+        }
+        Value::Array(list) => {
+            let lines: Vec<_> = list.iter().map(|value| format!("    {value}")).collect();
+            format!("[\n{}\n  ]", lines.join(",\n"))
+        }
+        other => other.to_string(),
+    };
+    let entries: Vec<_> =
+        entries.iter().map(|(key, value)| format!("  {}: {}", json!(key), inner(value))).collect();
+    format!("{{\n{}\n}}\n", entries.join(",\n"))
+}
+
+/// Four significant digits: more would only be noise.
+fn rounded(figure: f64) -> Value {
+    format!("{figure:.3e}").parse::<f64>().map_or(Value::Null, |figure| json!(figure))
 }
 
 fn json(setting: &Setting, rows: &[Row], verdicts: &[Verdict]) -> Value {
@@ -62,9 +87,10 @@ fn row_json(row: &Row) -> Value {
     for metric in row.metrics() {
         let mut rivals = Map::new();
         for (rival, samples) in &row.samples {
-            let samples: Vec<f64> = samples.iter().filter_map(|sample| sample.get(metric).copied()).collect();
+            let figures = samples.iter().filter_map(|sample| sample.get(metric).copied());
+            let samples: Vec<Value> = figures.map(rounded).collect();
             if let Some(median) = row.median(rival, metric) {
-                rivals.insert((*rival).to_owned(), json!({ "median": median, "samples": samples }));
+                rivals.insert((*rival).to_owned(), json!({ "median": rounded(median), "samples": samples }));
             }
         }
         figures.insert(title(metric).to_owned(), Value::Object(rivals));
