@@ -65,6 +65,8 @@ fn parse() -> Result<Ask, Failure> {
                 break;
             }
         }
+        // Nobody leads this program any more.
+        std::process::exit(1);
     });
     let mut ask = Ask {
         side: String::new(),

@@ -19,6 +19,8 @@
 
 #define BODY_BYTES 64
 #define MOST_BYTES 256
+/*  As in cases.h.  */
+#define LIFETIME_SECONDS 90
 
 struct text {
     char bytes[MOST_BYTES];
@@ -200,6 +202,7 @@ int main (int argc, char **argv)
         fprintf (stderr, "usage: storm ADDRESS sp|zmtp COUNT\n");
         return 1;
     }
+    alarm (LIFETIME_SECONDS);
     poller = epoll_create1 (0);
     if (poller < 0)
         die ("epoll_create1");
