@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the rivals that are missing, then compares; the arguments are those of the bench (--help lists them).
+# Installs the rivals that are missing, then compares; takes the arguments of the bench (--help lists them).
 #
 # Variables: CARGO (default cargo), CARGO_TARGET_DIR.
 set -eu

@@ -105,7 +105,8 @@ impl Case {
             Group::RoundTrip => 1e6 / figure,
             Group::Paced => return ((self.rate as f64 * seconds) as usize).max(500),
             Group::Storm | Group::Idle => return self.peers,
-            Group::Calls => return 2_000,
+            // strace's runs have counts of their own.
+            Group::Calls => return 1,
         };
         let count = ((rate * seconds) as usize).clamp(20, 20_000_000);
         count.next_multiple_of(self.peers)
@@ -131,8 +132,8 @@ pub fn size_text(bytes: usize) -> String {
     }
 }
 
-/// Everything that the full run measures.
-pub fn all() -> Vec<Case> {
+/// Everything that the full run measures, with as many clients in the storm.
+pub fn all(storm_clients: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for pattern in ["push", "pair"] {
         for transport in TRANSPORTS {
@@ -156,6 +157,11 @@ pub fn all() -> Vec<Case> {
             cases.push(Case { peers, ..Case::new(Group::FanIn, "push", transport, 64) });
         }
         cases.push(Case { peers: 100, ..Case::new(Group::Clients, "req", transport, 64) });
+        cases.push(Case { peers: storm_clients, ..Case::new(Group::Storm, "req", transport, 64) });
+        cases.push(Case { peers: 10, ..Case::new(Group::Idle, "req", transport, 64) });
+    }
+    for transport in TRANSPORTS {
+        cases.extend(["push", "req"].map(|pattern| Case::new(Group::Calls, pattern, transport, 64)));
     }
     cases
 }

@@ -1,17 +1,21 @@
 //! spmsg beside nanomsg, nng, ZeroMQ, mangos and bare sockets, in one interleaved run.
 //!
-//! Every case is played by every rival in turn, round after round, and medians are compared, so that a machine that
-//! changes its pace changes it for all. Ratios are what counts; absolute figures belong to the machine.
+//! Every case is played by every rival in turn, round after round, and medians are compared, so that a
+//! machine that changes its pace changes it for all. Ratios are what counts; absolute figures belong to the
+//! machine.
 
 mod cases;
+mod chart;
+mod report;
 mod results;
 mod rivals;
 mod run;
+mod special;
 mod table;
 mod verdict;
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -19,6 +23,7 @@ use std::time::Instant;
 use cases::{Case, Group};
 use results::Row;
 use rivals::Rival;
+use run::Sample;
 
 const HELP: &str = "\
 cargo bench -p spmsg-bench --bench compare -- [OPTIONS]
@@ -31,7 +36,7 @@ cargo bench -p spmsg-bench --bench compare -- [OPTIONS]
   --rivals NAMES       spmsg-c,spmsg-rust,nanomsg,nng,zmq,mangos,bare,bare-spin
   --rounds N           default 5, 3 with --quick
   --seconds S          about how long a measurement takes; default 0.4, 0.2 with --quick
-  --write FOLDER       writes bench.json, bench.md and bench.svg there
+  --write FOLDER       writes bench.json, bench.md and bench.svg there, seen from the top of the tree
   --list               says which cases there are";
 
 #[derive(Default)]
@@ -99,7 +104,7 @@ fn wishes() -> Result<Option<Wishes>, String> {
 
 impl Wishes {
     fn cases(&self) -> Vec<Case> {
-        let mut cases = if self.quick { cases::quick() } else { cases::all() };
+        let mut cases = if self.quick { cases::quick() } else { cases::all(special::storm_clients()) };
         let among = |list: &[String], value: &str| list.is_empty() || list.iter().any(|entry| entry == value);
         cases.retain(|case| {
             let name = case.name();
@@ -157,23 +162,39 @@ fn compare(wishes: &Wishes) -> Result<(), String> {
         }
     }
     println!("took {:.0} s", began.elapsed().as_secs_f64());
-    Ok(())
+    match &wishes.write {
+        Some(to) => report::write(
+            &root().join(to),
+            &report::Setting { rivals: &rivals, rounds, seconds },
+            &rows,
+            &verdicts,
+        ),
+        None => Ok(()),
+    }
 }
 
-/// All rounds of one case. A measurement that fails is noted, and the rival sits out the rest of the case after two.
+/// The folder of the workspace: cargo runs a bench in its package's.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All rounds of one case. A measurement that fails is noted; after two the rival sits out the rest.
 fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Path, progress: &str) -> Row {
     let mut row = Row::new(case.clone());
     let mut counts: HashMap<&str, usize> = HashMap::new();
+    // Counting calls is slow, and what it finds does not depend on the pace of the machine.
+    let rounds = if case.group == Group::Calls { 1 } else { rounds };
     for round in 0..rounds {
-        for rival in rivals.iter().filter(|rival| rival.plays(case)) {
+        // Nobody always follows the same neighbour.
+        let turn = rivals.iter().cycle().skip(round).take(rivals.len());
+        for rival in turn.filter(|rival| rival.plays(case)) {
             if row.failures.get(rival.name).is_some_and(|failures| failures.len() > 1) {
                 continue;
             }
-            eprint!("\r\x1b[K{progress}: round {} {}", round + 1, rival.name);
-            let _ = std::io::stderr().flush();
+            show(&format!("{progress}: round {} {}", round + 1, rival.name), false);
             let mut measured = count(case, rival, seconds, &mut counts, folder);
             if let Ok(count) = measured {
-                match run::measure(rival, case, count, folder) {
+                match measure(rival, case, count, folder) {
                     Ok(mut sample) => {
                         results::per_message(&mut sample, case, count);
                         row.samples.entry(rival.name).or_default().push(sample);
@@ -190,11 +211,31 @@ fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Pat
         let figure = row.median(rival.name, case.metric())?;
         Some(format!("{} {}", rival.name, results::figure_text(case.metric(), figure)))
     };
-    eprintln!("\r\x1b[K{progress}: {}", rivals.iter().filter_map(figure).collect::<Vec<_>>().join(", "));
+    show(&format!("{progress}: {}", rivals.iter().filter_map(figure).collect::<Vec<_>>().join(", ")), true);
     row
 }
 
-/// How many messages the rival's measurements have, found out by a short one.
+/// Progress: on a terminal one line that changes until it is `done`, elsewhere only what is done.
+fn show(line: &str, done: bool) {
+    let mut stderr = std::io::stderr();
+    // Nothing depends on whether it is seen.
+    let _ = match (stderr.is_terminal(), done) {
+        (true, _) => write!(stderr, "\r\x1b[K{line}{}", if done { "\n" } else { "" }),
+        (false, true) => writeln!(stderr, "{line}"),
+        (false, false) => Ok(()),
+    };
+}
+
+fn measure(rival: &Rival, case: &Case, count: usize, folder: &Path) -> Result<Sample, String> {
+    match case.group {
+        Group::Storm => special::storm(rival, case, folder),
+        Group::Idle => special::idle(rival, case, folder),
+        Group::Calls => special::calls(rival, case, folder),
+        _ => run::measure(rival, case, count, folder),
+    }
+}
+
+/// How many messages the rival's measurements have, found out by short ones: a very short one exaggerates.
 fn count<'a>(
     case: &Case,
     rival: &'a Rival,
@@ -207,10 +248,12 @@ fn count<'a>(
     }
     let mut count = case.first_count();
     if case.needs_calibration() {
-        let sample = run::measure(rival, case, count, folder)?;
-        let figure = sample.get(case.metric()).copied().filter(|figure| *figure > 0.0);
-        count = case.count_for(figure.ok_or("the first measurement has no figure")?, seconds);
-    } else if !matches!(case.group, Group::Storm | Group::Idle | Group::Calls) {
+        for share in [0.25, 1.0] {
+            let sample = run::measure(rival, case, count, folder)?;
+            let figure = sample.get(case.metric()).copied().filter(|figure| *figure > 0.0);
+            count = case.count_for(figure.ok_or("the first measurement has no figure")?, share * seconds);
+        }
+    } else {
         count = case.count_for(1.0, seconds);
     }
     counts.insert(rival.name, count);

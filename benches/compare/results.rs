@@ -49,8 +49,8 @@ const METRICS: [(&str, &str, bool); 14] = [
     ("p999", "p99.9 us", false),
     ("cpu_us", "CPU us per message", false),
     ("switches_each", "context switches per message", false),
-    ("memory_far", "peak memory, receiver", false),
-    ("memory_near", "peak memory, sender", false),
+    ("memory_far", "peak memory, far side", false),
+    ("memory_near", "peak memory, near side", false),
     ("loss", "share lost", false),
     ("seconds", "seconds", false),
     ("bytes", "bytes per client", false),
@@ -69,20 +69,28 @@ pub fn more_is_better(metric: &str) -> bool {
     METRICS.iter().any(|entry| entry.0 == metric && entry.2)
 }
 
-/// Replaces what a process used by what a message costs, both ends together.
+/// Replaces what the processes used by what a message costs, both ends together.
 pub fn per_message(sample: &mut Sample, case: &Case, count: usize) {
-    let cpu = sample.remove("cpu");
-    let switches = sample.remove("switches");
-    if matches!(case.group, Group::Storm | Group::Idle | Group::Calls) {
-        return;
-    }
+    let mut used = |name: &str| {
+        let near = sample.remove(&format!("{name}_near")).unwrap_or(0.0);
+        let far = sample.remove(&format!("{name}_far"))?;
+        // A sender that keeps a pace waits busily: only the receiver's share says something.
+        Some(if case.group == Group::Paced && case.transport != "inproc" { far } else { far + near })
+    };
+    let (cpu, switches) = (used("cpu"), used("switches"));
+    let delivered = 1.0 - sample.get("loss").copied().unwrap_or(0.0);
     let messages = match case.group {
-        Group::FanOut => count * case.peers,
-        _ => count,
-    } as f64;
-    if let (Some(cpu), Some(switches)) = (cpu, switches) {
+        Group::FanOut => (count * case.peers) as f64 * delivered,
+        _ => count as f64,
+    };
+    let busy = case.group == Group::Paced && case.transport == "inproc";
+    if let (Some(cpu), Some(switches), true, false) = (cpu, switches, messages > 0.0, busy) {
         sample.insert("cpu_us".into(), cpu * 1e6 / messages);
         sample.insert("switches_each".into(), switches / messages);
+    }
+    // Where hardly anything waits, memory says nothing.
+    if matches!(case.group, Group::RoundTrip | Group::Paced | Group::Clients) {
+        sample.retain(|name, _| !name.starts_with("memory"));
     }
 }
 
@@ -97,7 +105,7 @@ pub fn figure_text(metric: &str, figure: f64) -> String {
         "rate" if figure >= 1e6 => scaled(figure / 1e6, " M"),
         "rate" if figure >= 1e4 => scaled(figure / 1e3, " k"),
         "memory_far" | "memory_near" => scaled(figure / f64::from(1 << 20), " MiB"),
-        "loss" | "cpu_us" | "switches_each" if figure < 1.0 => format!("{figure:.3}"),
+        "loss" | "cpu_us" | "switches_each" | "calls" if figure < 1.0 => format!("{figure:.3}"),
         _ => scaled(figure, ""),
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cases::{Case, Group};
+use crate::special;
 
 /// A program that plays the cases.
 pub struct Rival {
@@ -18,7 +19,11 @@ pub struct Rival {
 pub const RIVALS: [(&str, &str, &[&str]); 8] = [
     ("spmsg-c", "nn_send and nn_recv of libspmsg, default options", &[]),
     ("spmsg-rust", "Socket::send and Socket::recv, default options", &[]),
-    ("nanomsg", "NN_TCP_NODELAY, NN_SNDBUF and NN_RCVBUF of 1 MiB", &["buffer=1048576"]),
+    (
+        "nanomsg",
+        "NN_TCP_NODELAY; NN_SNDBUF and NN_RCVBUF of 1 MiB from 64 KiB up, where they help",
+        &["buffer=1048576"],
+    ),
     ("nng", "nng_send and nng_recv, queues of 1024 messages (64 from 64 KiB up), TCP_NODELAY", &[]),
     ("zmq", "no high-water marks (64 messages at 1 MiB), ZMQ_IMMEDIATE, one I/O thread, batching on", &[]),
     ("mangos", "queues of 1024 messages (64 from 64 KiB up), TCP_NODELAY", &[]),
@@ -27,11 +32,12 @@ pub const RIVALS: [(&str, &str, &[&str]); 8] = [
 ];
 
 impl Rival {
-    /// Whether the case exists for it: bare sockets have no inproc, and spin where time is measured and
-    /// nobody pauses.
+    /// Whether the case exists for it: bare sockets have no inproc and no server for storms, and spin where
+    /// time is measured and nobody pauses.
     pub fn plays(&self, case: &Case) -> bool {
         match (self.name, case.group) {
             ("bare" | "bare-spin", _) if case.transport == "inproc" => false,
+            ("bare", group) => !matches!(group, Group::Storm | Group::Idle),
             ("bare-spin", group) => matches!(group, Group::RoundTrip | Group::Paced) && case.pause_us == 0,
             _ => true,
         }
@@ -46,6 +52,7 @@ pub fn build(names: &[String], folder: &Path) -> Result<Vec<Rival>, String> {
             RIVALS.map(|rival| rival.0).join(", ")
         ));
     }
+    cc("storm.c", &special::storm_program(folder), &[], "gcc")?;
     let chosen = RIVALS.iter().filter(|rival| names.iter().any(|name| name == rival.0));
     chosen
         .map(|&(name, options, arguments)| {

@@ -1,4 +1,5 @@
-//! One measurement: starts a rival's two sides, leads their conversation (see rivals/cases.h), collects what they say.
+//! One measurement: starts a rival's two sides, leads their conversation (see rivals/cases.h), collects what
+//! they say.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -38,6 +39,8 @@ struct Side {
     input: ChildStdin,
     /// It has said everything, and may end.
     finished: bool,
+    /// Its output ended, and with it the program and whatever runs it.
+    ended: bool,
 }
 
 impl Drop for Run<'_> {
@@ -152,7 +155,7 @@ impl<'a> Run<'a> {
             }
             let _ = saying.send((side, None));
         });
-        self.sides.push(Side { child, input, finished: false });
+        self.sides.push(Side { child, input, finished: false, ended: false });
         Ok(id)
     }
 
@@ -160,21 +163,14 @@ impl<'a> Run<'a> {
     pub fn until(&mut self, what: &str, times: usize) -> Result<(), String> {
         let mut left = times;
         while left > 0 {
-            let wait = self.deadline.saturating_duration_since(Instant::now());
-            let (side, line) = self.said.recv_timeout(wait).map_err(|_| self.complaint("hangs, killed"))?;
-            let Some(line) = line else {
-                if self.sides[side].finished {
-                    continue;
-                }
-                return Err(self.complaint("ended early"));
-            };
+            let Some((side, line)) = self.next_line()? else { continue };
             let (word, figures) = line.split_once(' ').unwrap_or((&line, ""));
             match word {
                 "sync" => self.tell(NEAR - side, "go"),
                 "result" => self.read(figures, "")?,
                 "usage" => {
                     self.sides[side].finished = true;
-                    self.read(figures, if side == FAR { "far" } else { "near" })?;
+                    self.read(figures, name(side))?;
                 }
                 _ => {}
             }
@@ -183,17 +179,44 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Waits for the measurement and asks both sides what they used; the far one first, since it may still send.
+    /// Waits for the measurement and asks both sides what they used; the far one first: it may still send.
     pub fn finish(&mut self) -> Result<(), String> {
         self.until("done", self.sides.len())?;
         for side in 0..self.sides.len() {
+            // getrusage's peak would include the process that started it.
+            let peak = memory_bytes(self.sides[side].child.id(), "VmHWM:")?;
+            self.sample.insert(format!("memory_{}", name(side)), peak);
             self.tell(side, "end");
             self.until("usage", 1)?;
         }
-        for side in &mut self.sides {
-            side.child.wait().map_err(|error| format!("wait: {error}"))?;
+        while self.sides.iter().any(|side| !side.ended) {
+            self.next_line()?;
+        }
+        self.wait()
+    }
+
+    /// Until the programs are gone: strace closes its output before it writes its report.
+    fn wait(&mut self) -> Result<(), String> {
+        for side in 0..self.sides.len() {
+            while self.sides[side].child.try_wait().map_err(|error| format!("wait: {error}"))?.is_none() {
+                if Instant::now() > self.deadline {
+                    return Err(self.complaint("does not end, killed;"));
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         Ok(())
+    }
+
+    /// The next line and who said it; `None` when a side ended that may.
+    fn next_line(&mut self) -> Result<Option<(usize, String)>, String> {
+        let wait = self.deadline.saturating_duration_since(Instant::now());
+        let (side, line) = self.said.recv_timeout(wait).map_err(|_| self.complaint("hangs, killed;"))?;
+        if let Some(line) = line {
+            return Ok(Some((side, line)));
+        }
+        self.sides[side].ended = true;
+        if self.sides[side].finished { Ok(None) } else { Err(self.complaint("ended early;")) }
     }
 
     /// What was measured so far.
@@ -208,14 +231,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// `KEY=VALUE ...`; what both sides use is added up, but memory is kept for each.
+    /// `KEY=VALUE ...`; what a side uses is kept under its name.
     fn read(&mut self, figures: &str, side: &str) -> Result<(), String> {
         for figure in figures.split_whitespace() {
             let (key, value) = figure.split_once('=').ok_or_else(|| format!("not a figure: {figure}"))?;
             let value: f64 = value.parse().map_err(|_| format!("not a figure: {figure}"))?;
             match key {
-                "memory" => *self.sample.entry(format!("memory_{side}")).or_default() = value,
-                _ => *self.sample.entry(key.into()).or_default() += value,
+                "cpu" | "switches" => *self.sample.entry(format!("{key}_{side}")).or_default() = value,
+                _ => *self.sample.entry(key.into()).or_default() = value,
             }
         }
         Ok(())
@@ -229,4 +252,17 @@ impl<'a> Run<'a> {
         let texts = (0..self.sides.len()).filter_map(|side| std::fs::read_to_string(self.errors(side)).ok());
         format!("{what} {}", texts.collect::<String>().trim())
     }
+}
+
+fn name(side: usize) -> &'static str {
+    if side == FAR { "far" } else { "near" }
+}
+
+/// A line of /proc/PID/status that is in KiB.
+pub fn memory_bytes(process: u32, line: &str) -> Result<f64, String> {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&path).map_err(|error| format!("no {path}: {error}"))?;
+    let found = status.lines().find_map(|text| text.strip_prefix(line));
+    let kib = found.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse::<f64>().ok());
+    kib.map(|kib| kib * 1024.0).ok_or_else(|| format!("no {line} in {path}"))
 }

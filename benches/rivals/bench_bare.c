@@ -1,7 +1,7 @@
 /*  No library: sockets with eight bytes of length before each body. This is the floor.
 
-    When throughput is measured up to 1000 messages or 256 KiB go with one write, and a read takes what fits into as
-    much; bodies from 16 KiB are neither gathered nor copied. spin=1 never sleeps in a read.  */
+    When throughput is measured up to 1000 messages or 256 KiB go with one write, and a read takes what fits
+    into as much; bodies from 16 KiB are neither gathered nor copied. spin=1 never sleeps in a read.  */
 
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -31,8 +31,8 @@ static void queue (sock s, const char *option)
 
 static sock sock_open (enum role role)
 {
-    static int (*const types[]) (nng_socket *) = {nng_push0_open, nng_pull0_open, nng_pair0_open, nng_req0_open,
-        nng_rep0_open, nng_pub0_open, nng_sub0_open};
+    static int (*const types[]) (nng_socket *) = {nng_push0_open, nng_pull0_open, nng_pair0_open,
+        nng_req0_open, nng_rep0_open, nng_pub0_open, nng_sub0_open};
     sock s;
     must (types[role] (&s), "open");
     queue (s, NNG_OPT_SENDBUF);

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::sys::resource::{Usage, UsageWho, getrusage};
@@ -27,6 +27,8 @@ struct Ask {
     batch: usize,
     began: Arc<Mutex<Option<Usage>>>,
     told: Arc<Mutex<Receiver<String>>>,
+    /// Set once the far side of this process is bound.
+    bound: Arc<OnceLock<()>>,
 }
 
 fn main() -> Done {
@@ -34,6 +36,7 @@ fn main() -> Done {
     if ask.side == "both" {
         let far = ask.clone();
         let far = std::thread::spawn(move || run(&far, true));
+        ask.bound.wait();
         run(&ask, false)?;
         far.join().map_err(|_| "the far side panicked")??;
     } else {
@@ -47,10 +50,9 @@ fn main() -> Done {
     let began = began.ok_or("nothing was measured")?;
     let switches = |usage: &Usage| usage.voluntary_context_switches() + usage.involuntary_context_switches();
     println!(
-        "usage cpu={:.6} switches={} memory={}",
+        "usage cpu={:.6} switches={}",
         cpu_seconds(&now) - cpu_seconds(&began),
-        switches(&now) - switches(&began),
-        now.max_rss() * 1024
+        switches(&now) - switches(&began)
     );
     std::process::exit(0)
 }
@@ -63,6 +65,8 @@ fn parse() -> Result<Ask, Failure> {
                 break;
             }
         }
+        // Nobody leads this program any more.
+        std::process::exit(1);
     });
     let mut ask = Ask {
         side: String::new(),
@@ -78,6 +82,7 @@ fn parse() -> Result<Ask, Failure> {
         batch: 1,
         began: Arc::new(Mutex::new(None)),
         told: Arc::new(Mutex::new(told)),
+        bound: Arc::default(),
     };
     for argument in std::env::args().skip(1) {
         let (key, value) = argument.split_once('=').ok_or_else(|| format!("{argument}: not KEY=VALUE"))?;
@@ -125,6 +130,7 @@ impl Ask {
         if far {
             socket.bind(&self.address)?;
             println!("ready");
+            let _ = self.bound.set(());
         } else {
             socket.connect(&self.address)?;
         }
@@ -252,12 +258,12 @@ fn paced_far(ask: &Ask) -> Done {
 fn paced_near(ask: &Ask) -> Done {
     let socket = ask.start(Protocol::Push, false)?;
     let mut body = ask.body();
-    let mut due = now_ns()?;
+    let mut due = 0;
     for i in 0..ask.warm + ask.count {
         if i == ask.warm {
             ask.mark()?;
         }
-        due += 1_000_000_000 / ask.rate;
+        due = if i <= ask.warm / 2 { now_ns()? } else { due + 1_000_000_000 / ask.rate };
         let left = due - now_ns()?;
         if left > 200_000 {
             std::thread::sleep(Duration::from_nanos((left - 100_000) as u64));
@@ -272,51 +278,56 @@ fn paced_near(ask: &Ask) -> Done {
     Ok(())
 }
 
-/// Runs `peer` on a thread each; `sync` is said when all have come to the barrier.
+/// Runs `peer` on a thread each, and `synced` when all have come to the barrier.
 fn run_peers<T: Send>(
     ask: &Ask,
     peer: impl Fn(&Barrier) -> Result<T, Failure> + Sync,
+    synced: impl FnOnce(&Barrier) -> Done,
 ) -> Result<Vec<T>, Failure> {
     let barrier = Barrier::new(ask.peers + 1);
-    ask.mark()?;
     std::thread::scope(|scope| {
         let peers: Vec<_> = (0..ask.peers).map(|_| scope.spawn(|| peer(&barrier))).collect();
         barrier.wait();
-        println!("sync");
+        ask.mark()?;
+        synced(&barrier)?;
         peers.into_iter().map(|peer| peer.join().map_err(|_| "a peer panicked")?).collect()
     })
 }
 
 fn fanin_far(ask: &Ask) -> Done {
     let socket = ask.start(Protocol::Pull, true)?;
-    let mut left = ask.peers * (1 + ask.count / ask.peers);
-    let mut greetings = 0;
-    while greetings < ask.peers {
-        greetings += usize::from(socket.recv()?.body().first() == Some(&1));
-        left -= 1;
-    }
-    ask.mark()?;
-    let began = now_ns()?;
-    for _ in 0..left {
+    let measured = ask.count / ask.peers * ask.peers;
+    for _ in 0..ask.peers {
         socket.recv()?;
     }
-    say_rate(left, now_ns()? - began);
+    ask.mark()?;
+    println!("sync");
+    socket.recv()?;
+    let began = now_ns()?;
+    for _ in 1..measured {
+        socket.recv()?;
+    }
+    say_rate(measured - 1, now_ns()? - began);
     keep(socket);
     Ok(())
 }
 
 fn fanin_near(ask: &Ask) -> Done {
-    run_peers(ask, |barrier| {
+    let peer = |barrier: &Barrier| {
         let socket = ask.start(Protocol::Push, false)?;
-        let mut body = ask.body();
-        body[0] = 1;
+        let body = ask.body();
         socket.send(&body[..])?;
-        body[0] = 0;
+        barrier.wait();
         barrier.wait();
         for _ in 0..ask.count / ask.peers {
             socket.send(&body[..])?;
         }
         keep(socket);
+        Ok(())
+    };
+    run_peers(ask, peer, |barrier| {
+        ask.told(None)?;
+        barrier.wait();
         Ok(())
     })?;
     Ok(())
@@ -345,7 +356,7 @@ fn pub_far(ask: &Ask) -> Done {
 }
 
 fn pub_near(ask: &Ask) -> Done {
-    let peers = run_peers(ask, |barrier| {
+    let peer = |barrier: &Barrier| {
         let socket = ask.start(Protocol::Sub, false)?;
         socket.recv()?;
         barrier.wait();
@@ -365,6 +376,10 @@ fn pub_near(ask: &Ask) -> Done {
         }
         keep(socket);
         Ok((received, first, last))
+    };
+    let peers = run_peers(ask, peer, |_| {
+        println!("sync");
+        Ok(())
     })?;
     let received: usize = peers.iter().map(|peer| peer.0).sum();
     let first = peers.iter().map(|peer| peer.1).min().unwrap_or(0);

@@ -1,5 +1,5 @@
-/*  libzmq: no high-water marks (nothing ever waits for one, PUB drops nothing), ZMQ_IMMEDIATE, one I/O thread,
-    batching as it is.  */
+/*  libzmq: no high-water marks (nothing ever waits for one, PUB drops nothing), ZMQ_IMMEDIATE, one I/O
+    thread, batching as it is.  */
 
 #define _GNU_SOURCE
 #include <zmq.h>

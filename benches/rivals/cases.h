@@ -1,4 +1,4 @@
-/*  The cases of the bench, written once. A rival's source supplies, before it includes this file, a type `sock` and
+/*  The cases of the bench, written once. A rival's source supplies a type `sock` and
 
         sock sock_open (enum role role);
         void sock_bind (sock s, const char *address);
@@ -7,11 +7,12 @@
         void sock_recv (sock s, void *body, size_t len);            blocks; the body has that length
         void sock_flush (sock s);                                   nothing that was sent may wait any longer
 
-    and calls bench_main. A program plays one side (`side=far` binds, `side=near` connects) or, over inproc, both.
+    before it includes this file a second time, with BENCH_CASES_BODY defined, and calls bench_main. A program
+    plays one side (`side=far` binds, `side=near` connects) or, over inproc, both.
     What it says on stdout, one thing per line, what it is told on stdin:
 
         ready               far: bound
-        sync                all peers are there; the other side is then told `go`
+        sync                all peers are there: the side that sends to or from many is then told `go`
         result KEY=VALUE..  the measurement; one side says it
         done                nothing is left to be measured; when both sides are there they are told `end`
         usage KEY=VALUE..   what the process used since the measurement began  */
@@ -23,6 +24,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,11 +37,15 @@ enum role { PUSH, PULL, PAIR, REQ, REP, PUB, SUB };
 
 #define MOST_PEERS 1024
 
+/*  A program that nobody leads any more ends by itself; every measurement is shorter.  */
+#define LIFETIME_SECONDS 90
+
 /*  What the program was asked for.  */
 static struct {
     const char *side, *kind, *pattern, *address;
     long size, count, warm, peers, pause_us, rate, buffer, batch, spin;
-} ask = {.side = "both", .kind = "thr", .pattern = "push", .size = 64, .count = 1000, .warm = 1, .peers = 1, .batch = 1};
+} ask = {.side = "both", .kind = "thr", .pattern = "push", .size = 64, .count = 1000, .warm = 1, .peers = 1,
+    .batch = 1};
 
 static void die (const char *what, const char *why)
 {
@@ -75,8 +81,8 @@ static void say_usage (void)
 {
     struct rusage now;
     getrusage (RUSAGE_SELF, &now);
-    printf ("usage cpu=%.6f switches=%ld memory=%ld\n", cpu_seconds (&now) - cpu_seconds (&usage_began),
-        now.ru_nvcsw + now.ru_nivcsw - usage_began.ru_nvcsw - usage_began.ru_nivcsw, now.ru_maxrss * 1024);
+    printf ("usage cpu=%.6f switches=%ld\n", cpu_seconds (&now) - cpu_seconds (&usage_began),
+        now.ru_nvcsw + now.ru_nivcsw - usage_began.ru_nvcsw - usage_began.ru_nivcsw);
     fflush (stdout);
 }
 
@@ -139,15 +145,18 @@ static void sleep_us (long us)
     nanosleep (&time, NULL);
 }
 
+static sem_t bound;
+
 static sock start (enum role role, int far)
 {
     sock s = sock_open (role);
-    if (far)
-        sock_bind (s, ask.address);
-    else
+    if (!far) {
         sock_connect (s, ask.address);
-    if (far)
-        say ("ready");
+        return s;
+    }
+    sock_bind (s, ask.address);
+    say ("ready");
+    sem_post (&bound);
     return s;
 }
 
@@ -251,12 +260,13 @@ static void paced_near (void)
 {
     sock s = start (PUSH, 0);
     char *body = room ((size_t) ask.size);
-    int64_t due = now_ns ();
+    int64_t due = 0;
     for (long i = 0; i < ask.warm + ask.count; i++) {
         int64_t now;
         if (i == ask.warm)
             mark_usage ();
-        due += 1000000000ll / ask.rate;
+        /*  The first ones wait for the connection: the schedule begins after them.  */
+        due = i <= ask.warm / 2 ? now_ns () : due + 1000000000ll / ask.rate;
         wait_until (due);
         now = now_ns ();
         memcpy (body, &now, sizeof (now));
@@ -276,9 +286,11 @@ struct peer {
 static struct peer peers[MOST_PEERS];
 static pthread_barrier_t all_peers;
 
-static void run_peers (void *(*body) (void *))
+static void start_peers (void *(*body) (void *))
 {
     pthread_attr_t small;
+    if (ask.peers > MOST_PEERS)
+        die ("peers", "too many");
     pthread_attr_init (&small);
     pthread_attr_setstacksize (&small, 256 * 1024);
     pthread_barrier_init (&all_peers, NULL, (unsigned) ask.peers + 1);
@@ -286,32 +298,32 @@ static void run_peers (void *(*body) (void *))
         if (pthread_create (&peers[i].thread, &small, body, &peers[i]) != 0)
             die ("pthread_create", strerror (errno));
     pthread_barrier_wait (&all_peers);
-    say ("sync");
+    mark_usage ();
+}
+
+static void join_peers (void)
+{
     for (long i = 0; i < ask.peers; i++)
         pthread_join (peers[i].thread, NULL);
 }
 
-/*  Fan-in: every peer sends a greeting and then its share; what is measured begins with the last greeting.  */
+/*  Fan-in: every peer sends a greeting, and its share when all greetings have arrived.  */
 
 static void fanin_far (void)
 {
     sock s = start (PULL, 1);
     char *body = room ((size_t) ask.size);
-    long left = ask.peers * (1 + ask.count / ask.peers);
-    long greetings = 0;
-    long measured;
+    long measured = ask.count / ask.peers * ask.peers;
     int64_t began;
-    while (greetings < ask.peers) {
+    for (long i = 0; i < ask.peers; i++)
         sock_recv (s, body, (size_t) ask.size);
-        greetings += body[0];
-        left--;
-    }
     mark_usage ();
-    measured = left;
+    say ("sync");
+    sock_recv (s, body, (size_t) ask.size);
     began = now_ns ();
-    for (; left > 0; left--)
+    for (long i = 1; i < measured; i++)
         sock_recv (s, body, (size_t) ask.size);
-    say_rate ((double) measured, now_ns () - began);
+    say_rate ((double) (measured - 1), now_ns () - began);
 }
 
 static void *fanin_peer (void *unused)
@@ -320,10 +332,9 @@ static void *fanin_peer (void *unused)
     char *body = room ((size_t) ask.size);
     (void) unused;
     sock_connect (s, ask.address);
-    body[0] = 1;
     sock_send (s, body, (size_t) ask.size);
     sock_flush (s);
-    body[0] = 0;
+    pthread_barrier_wait (&all_peers);
     pthread_barrier_wait (&all_peers);
     for (long i = 0; i < ask.count / ask.peers; i++)
         sock_send (s, body, (size_t) ask.size);
@@ -334,11 +345,13 @@ static void *fanin_peer (void *unused)
 
 static void fanin_near (void)
 {
-    mark_usage ();
-    run_peers (fanin_peer);
+    start_peers (fanin_peer);
+    told (-1);
+    pthread_barrier_wait (&all_peers);
+    join_peers ();
 }
 
-/*  Fan-out: greetings until every subscriber has one, `count` messages, then farewells until the run is over.  */
+/*  Fan-out: greetings until every subscriber has one, `count` messages, farewells until the run is over.  */
 
 static void pub_far (void)
 {
@@ -384,8 +397,9 @@ static void pub_near (void)
 {
     int64_t first = INT64_MAX, last = 0;
     long received = 0;
-    mark_usage ();
-    run_peers (pub_peer);
+    start_peers (pub_peer);
+    say ("sync");
+    join_peers ();
     for (long i = 0; i < ask.peers; i++) {
         if (peers[i].received == 0)
             continue;
@@ -393,7 +407,8 @@ static void pub_near (void)
         first = peers[i].first_ns < first ? peers[i].first_ns : first;
         last = peers[i].last_ns > last ? peers[i].last_ns : last;
     }
-    printf ("result rate=%.1f loss=%.4f\n", last > first ? (double) received / ((double) (last - first) / 1e9) : 0.0,
+    printf ("result rate=%.1f loss=%.4f\n",
+        last > first ? (double) received / ((double) (last - first) / 1e9) : 0.0,
         1 - (double) received / (double) (ask.count * ask.peers));
     fflush (stdout);
 }
@@ -478,17 +493,19 @@ static void parse (int argc, char **argv)
         else
             *keys[k].number = atol (value);
     }
-    if (ask.peers > MOST_PEERS)
-        die ("peers", "too many");
 }
 
 static int bench_main (int argc, char **argv)
 {
     pthread_t far;
     parse (argc, argv);
+    alarm (LIFETIME_SECONDS);
+    sem_init (&bound, 0, 0);
     if (strcmp (ask.side, "both") == 0) {
         if (pthread_create (&far, NULL, far_thread, NULL) != 0)
             die ("pthread_create", strerror (errno));
+        while (sem_wait (&bound) != 0)
+            ;
         side_of (0) ();
         pthread_join (far, NULL);
     } else {

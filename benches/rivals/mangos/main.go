@@ -36,6 +36,7 @@ var (
 	told   = make(chan string)
 	epoch  = time.Now()
 	began  syscall.Rusage
+	bound  = make(chan struct{}) // closed once this process is bound
 )
 
 func check(err error) {
@@ -64,6 +65,7 @@ func main() {
 		var far sync.WaitGroup
 		far.Add(1)
 		go func() { run(true); far.Done() }()
+		<-bound
 		run(false)
 		far.Wait()
 	} else {
@@ -74,8 +76,8 @@ func main() {
 		<-told
 	}
 	now := rusage()
-	fmt.Printf("usage cpu=%.6f switches=%d memory=%d\n", cpu(now)-cpu(began),
-		now.Nvcsw+now.Nivcsw-began.Nvcsw-began.Nivcsw, now.Maxrss*1024)
+	fmt.Printf("usage cpu=%.6f switches=%d\n", cpu(now)-cpu(began),
+		now.Nvcsw+now.Nivcsw-began.Nvcsw-began.Nivcsw)
 }
 
 func run(far bool) {
@@ -130,6 +132,7 @@ func open(makeSocket maker, far bool) mangos.Socket {
 	if far {
 		check(socket.Listen(text["address"]))
 		fmt.Println("ready")
+		close(bound)
 	} else {
 		check(socket.DialOptions(text["address"], map[string]any{mangos.OptionDialAsynch: true}))
 	}
@@ -246,12 +249,14 @@ func pacedFar() {
 func pacedNear() {
 	socket := open(push.NewSocket, false)
 	body := make([]byte, number["size"])
-	due := nowNs()
+	due := int64(0)
 	for i := range number["warm"] + number["count"] {
 		if i == number["warm"] {
 			mark()
 		}
-		due += int64(1000000000 / number["rate"])
+		if due += int64(1000000000 / number["rate"]); i <= number["warm"]/2 {
+			due = nowNs()
+		}
 		if left := due - nowNs(); left > 200000 {
 			time.Sleep(time.Duration(left - 100000))
 		}
@@ -263,10 +268,10 @@ func pacedNear() {
 	}
 }
 
-// runPeers runs each peer on a goroutine; sync is said when all have called their function.
-func runPeers(peer func(synced func())) {
+// runPeers runs each peer on a goroutine, and release when all have called their function; it returns after
+// that.
+func runPeers(peer func(synced func()), release func()) {
 	var waiting, running sync.WaitGroup
-	mark()
 	all := make(chan struct{})
 	for range number["peers"] {
 		waiting.Add(1)
@@ -277,37 +282,38 @@ func runPeers(peer func(synced func())) {
 		}()
 	}
 	waiting.Wait()
+	mark()
+	release()
 	close(all)
-	fmt.Println("sync")
 	running.Wait()
 }
 
 func faninFar() {
 	socket := open(pull.NewSocket, true)
-	left := number["peers"] * (1 + number["count"]/number["peers"])
-	for greetings := 0; greetings < number["peers"]; left-- {
-		greetings += int(recv(socket)[0])
-	}
-	mark()
-	start := nowNs()
-	for range left {
+	measured := number["count"] / number["peers"] * number["peers"]
+	for range number["peers"] {
 		recv(socket)
 	}
-	sayRate(left, nowNs()-start)
+	mark()
+	fmt.Println("sync")
+	recv(socket)
+	start := nowNs()
+	for range measured - 1 {
+		recv(socket)
+	}
+	sayRate(measured-1, nowNs()-start)
 }
 
 func faninNear() {
 	runPeers(func(synced func()) {
 		socket := open(push.NewSocket, false)
 		body := make([]byte, number["size"])
-		body[0] = 1
 		send(socket, body)
-		body[0] = 0
 		synced()
 		for range number["count"] / number["peers"] {
 			send(socket, body)
 		}
-	})
+	}, func() { <-told })
 }
 
 func pubFar() {
@@ -354,7 +360,7 @@ func pubNear() {
 		lock.Lock()
 		total, first, last = total+received, min(first, mine), max(last, until)
 		lock.Unlock()
-	})
+	}, func() { fmt.Println("sync") })
 	rate := 0.0
 	if last > first {
 		rate = float64(total) / (float64(last-first) / 1e9)
