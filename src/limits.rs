@@ -29,7 +29,7 @@ pub const REQ_RESEND_DEFAULT: Duration = Duration::from_millis(60_000);
 pub const SURVEY_DEADLINE_DEFAULT: Duration = Duration::from_millis(1_000);
 /// Received payloads up to this many bytes are copied into a block with others; larger ones get memory of their own,
 /// which a second copy would cost more than.
-pub const FRAME_COPY_MAX_BYTES: usize = 4 * 1024;
+pub const FRAME_COPY_MAX_BYTES: usize = BODY_BY_REFERENCE_BYTES - 1;
 /// An empty receive queue of one peer keeps this many bytes; ten thousand idle peers must not hold what a burst once
 /// needed.
 pub const FRAMES_KEEP_BYTES: usize = 1024;
@@ -49,7 +49,7 @@ pub const SP_HEADER_BYTES: usize = 8;
 /// Time for the peer's SP header to arrive (R15): nanomsg gives 1 s, nng 10 s; a loaded peer needs the longer.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// A body grows by at most this many bytes beyond what has arrived (R81).
-pub const BODY_GROWTH_STEP_BYTES: usize = 256 * 1024;
+pub const BODY_GROWTH_STEP_BYTES: usize = 1024 * 1024;
 /// Largest length a frame may claim: no allocation can be larger, so a larger claim is never honest.
 pub const FRAME_MAX_BYTES: u64 = isize::MAX as u64 - 4096;
 
@@ -58,7 +58,7 @@ pub const FRAME_MAX_BYTES: u64 = isize::MAX as u64 - 4096;
 pub const BODY_BY_REFERENCE_BYTES: usize = 16 * 1024;
 /// Slices of one gather write; the kernel takes 1024, more than this gains nothing.
 pub const GATHER_SLICES_MAX: usize = 64;
-/// An empty outbound buffer keeps at most this much; ten thousand idle peers must not hold what a burst once needed.
+/// An idle outbound buffer keeps at most this much; ten thousand idle peers must not hold what a burst once needed.
 pub const IDLE_BUFFER_KEEP_BYTES: usize = 16 * 1024;
 /// What is read along behind a large body: the head of the next message and a little more, to be copied once.
 pub const BODY_TAIL_BYTES: usize = 2 * 1024;
@@ -155,6 +155,8 @@ pub const SPIN_FOR_MORE_ROOM: Duration = Duration::from_micros(20);
 pub const INLINE_WRITE_BYTES: usize = 64 * 1024;
 /// A wire not written to for this long counts as idle: the next send is written at once. About what one write costs.
 pub const WIRE_IDLE_AFTER: Duration = Duration::from_micros(5);
+/// A connection that has written nothing for this long gives back the buffers of its last burst.
+pub const BUFFERS_IDLE_AFTER: Duration = Duration::from_millis(1);
 /// How long the last messages of a burst may wait for more that leaves with them, if the sender neither receives nor
 /// fills a block.
 pub const TAIL_MAX: Duration = Duration::from_micros(100);

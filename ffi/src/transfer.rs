@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::time::Duration;
 
 use spmsg::compat::{self, Wait};
-use spmsg::limits::{BODY_BY_REFERENCE_BYTES, INLINE_BODY_BYTES};
+use spmsg::limits::INLINE_BODY_BYTES;
 use spmsg::{Error, Message, SendError};
 
 use crate::cmsg;
@@ -50,9 +50,9 @@ pub struct nn_msghdr {
 pub unsafe extern "C" fn nn_send(s: c_int, buf: *const c_void, len: usize, flags: c_int) -> c_int {
     guard(|| {
         let entry = table::find(s)?;
-        if len < BODY_BY_REFERENCE_BYTES {
+        if len != NN_MSG {
             // SAFETY: the caller's buffer, as the interface demands.
-            return send_small(&entry, unsafe { pointer::bytes(buf, len) }?, flags);
+            return send_plain(&entry, unsafe { pointer::bytes(buf, len) }?, flags);
         }
         let part = nn_iovec { iov_base: buf.cast_mut(), iov_len: len };
         // SAFETY: the caller's buffer, as the interface demands.
@@ -83,11 +83,12 @@ pub unsafe extern "C" fn nn_sendmsg(s: c_int, msghdr: *const nn_msghdr, flags: c
     })
 }
 
-/// Sends a body that is copied straight to where it leaves from.
-fn send_small(entry: &Entry, body: &[u8], flags: c_int) -> Result<c_int, Errno> {
+/// Sends a body that is copied straight to where it leaves from, or not at all when it is large and the wire free.
+fn send_plain(entry: &Entry, body: &[u8], flags: c_int) -> Result<c_int, Errno> {
     let wait = wait(flags);
+    let len = check_len(body.len())?;
     match compat::send_body(&entry.socket, body, wait) {
-        Ok(()) => check_len(body.len()),
+        Ok(()) => Ok(len),
         Err(Error::Closed) => Err(table::closed(&[entry], patience(wait, entry.values.send_timeout()))),
         Err(error) => Err(error.into()),
     }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::credit::Credit;
 use super::endpoint::Owner;
 use super::jobs::{self, Job, Jobs};
-use super::outbound::{Outbound, Room, Writer};
+use super::outbound::{Outbound, Room, Writer, Written};
 use super::reactor::{Notice, Reactor, Ready, Source, Task, Turn};
 use super::socket_core::{Core, Link};
 use super::timers::TimerKey;
@@ -25,7 +25,7 @@ use crate::limits::{
 use crate::message::Message;
 use crate::protocol::PipeId;
 use crate::transport::Stream;
-use crate::wire::{Allowance, Decoder, Encoder, Event, Session, WireError};
+use crate::wire::{Allowance, ArrayHead, Decoder, Encoder, Event, Session, WireError};
 
 /// Where a connection stands.
 ///
@@ -111,6 +111,24 @@ pub(crate) struct Connection {
     pipe: OnceLock<PipeId>,
     /// Held while reading and delivering; only the turning thread takes it, and always before the socket's lock.
     reading: Mutex<Reading>,
+}
+
+/// The right, and the duty, to write one frame.
+pub(crate) struct Claim {
+    connection: Arc<Connection>,
+    head: ArrayHead,
+}
+
+impl Claim {
+    /// Writes the frame that was claimed for; called without any socket's lock.
+    pub(crate) fn write(self, body: &[u8]) {
+        let connection = &self.connection;
+        let write = |slices: &[io::IoSlice<'_>]| connection.stream.write(slices);
+        let written = connection.outbound.write_claimed(self.head.as_slice(), body, write);
+        let mut jobs = Jobs::new();
+        connection.after_writing(&written, &mut jobs);
+        jobs::run(&mut jobs);
+    }
 }
 
 struct Reading {
@@ -224,6 +242,15 @@ impl Connection {
         room
     }
 
+    /// Claims the wire for a large body that the caller writes itself, from where it lies; called under the socket's
+    /// lock. `None` if something is before it.
+    pub(crate) fn claim(&self, len: usize) -> Option<(Claim, Room)> {
+        let head = self.encoder.head(len)?;
+        let connection = self.me.upgrade()?;
+        let room = self.outbound.claim(head.as_slice().len().saturating_add(len))?;
+        Some((Claim { connection, head }, room))
+    }
+
     fn see_to_writing(&self, writer: Writer, jobs: &mut Jobs) {
         let job = match writer {
             Writer::Nobody => return,
@@ -264,6 +291,10 @@ impl Connection {
     /// Writes what waits, as far as the wire takes it.
     pub(crate) fn flush_into(&self, jobs: &mut Jobs) {
         let written = self.outbound.write_out(|slices| self.stream.write(slices));
+        self.after_writing(&written, jobs);
+    }
+
+    fn after_writing(&self, written: &Written, jobs: &mut Jobs) {
         if written.blocked && self.stream.watches_writability_on_demand() {
             self.watch_writability(true);
         }

@@ -175,6 +175,13 @@ impl Engine {
         }
     }
 
+    /// What was left for a moment later is done now.
+    pub(crate) fn hurry(&self) {
+        for worker in self.inner.workers.lock().iter() {
+            worker.reactor.hurry();
+        }
+    }
+
     /// The reactor for a new connection or endpoint: each in turn.
     pub(crate) fn reactor(&self) -> Arc<Reactor> {
         let workers = self.inner.workers.lock();

@@ -7,11 +7,12 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::credit::Credit;
-use crate::limits::{GATHER_SLICES_MAX, INLINE_WRITE_BYTES, TAIL_MAX, WIRE_IDLE_AFTER};
+use crate::limits::{BUFFERS_IDLE_AFTER, GATHER_SLICES_MAX, INLINE_WRITE_BYTES, TAIL_MAX, WIRE_IDLE_AFTER};
 use crate::wire::SendQueue;
 
 pub(crate) struct Outbound {
@@ -135,13 +136,37 @@ impl Outbound {
     pub(crate) fn look_again(&self, now: Option<Instant>) -> Option<Instant> {
         let mut queue = self.queue.lock();
         queue.scheduled = false;
-        if queue.waiting.is_empty() || queue.writing || queue.blocked {
+        if queue.writing || queue.blocked {
             return None;
+        }
+        if queue.waiting.is_empty() {
+            return self.tidy(&mut queue, now);
         }
         let due =
             queue.oldest.map(|oldest| oldest + TAIL_MAX).filter(|due| now.is_some_and(|now| *due > now))?;
         queue.scheduled = true;
         Some(due)
+    }
+
+    /// Gives the buffers of a burst back once it is over, or says when to look whether it is.
+    fn tidy(&self, queue: &mut Queue, now: Option<Instant>) -> Option<Instant> {
+        // Nobody writes.
+        let mut flight = self.flight.lock();
+        if !queue.waiting.holds_much() && !flight.holds_much() {
+            return None;
+        }
+        let over = queue.last_write.map(|at| at + BUFFERS_IDLE_AFTER);
+        match over.filter(|over| now.is_some_and(|now| *over > now)) {
+            Some(over) => {
+                queue.scheduled = true;
+                Some(over)
+            }
+            None => {
+                queue.waiting.shrink();
+                flight.shrink();
+                None
+            }
+        }
     }
 
     /// Bytes that have not been handed to the kernel.
@@ -155,6 +180,51 @@ impl Outbound {
         let mut queue = self.queue.lock();
         queue.dead = true;
         queue.waiting.clear();
+    }
+
+    /// Claims the wire for a frame of `bytes` that the caller is about to write itself, if nothing is before it. Called
+    /// under the socket's lock, which fixes the order of messages; then call
+    /// [`write_claimed`](Outbound::write_claimed).
+    pub(crate) fn claim(&self, bytes: usize) -> Option<Room> {
+        let mut queue = self.queue.lock();
+        let idle = !queue.writing && !queue.blocked && queue.waiting.is_empty() && queue.bytes_in_flight == 0;
+        if queue.dead || !idle || queue.credit.is_full() {
+            return None;
+        }
+        queue.writing = true;
+        queue.writable_again = false;
+        queue.bytes_in_flight = bytes;
+        let full = queue.credit.charge(bytes);
+        Some(if full { Room::Full } else { Room::Free })
+    }
+
+    /// Writes a claimed frame from where it lies; what the wire does not take is copied, and follows as soon as it can.
+    pub(crate) fn write_claimed(
+        &self,
+        head: &[u8],
+        body: &[u8],
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Written {
+        let mut flight = self.flight.lock();
+        let result = loop {
+            match write(&[IoSlice::new(head), IoSlice::new(body)]) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(0),
+                other => break other,
+            }
+        };
+        let result = result.and_then(|written| keep_rest(&mut flight, head, body, written));
+        let left = flight.len();
+        drop(flight);
+        let mut queue = self.queue.lock();
+        let outcome = self.written(&mut queue, head.len() + body.len() - left, left, result);
+        drop(queue);
+        if outcome.error.is_some() {
+            return outcome;
+        }
+        let more = self.write_out(write);
+        Written { room: outcome.room || more.room, ..more }
     }
 
     /// Writes until nothing waits or the wire is full, unless another thread is already at it. `write` is one gather
@@ -182,29 +252,50 @@ impl Outbound {
             let left = flight.len();
             drop(flight);
             let mut queue = self.queue.lock();
-            queue.writing = false;
-            queue.heard = false;
-            queue.bytes_in_flight = left;
-            queue.last_write = Some(Instant::now());
-            outcome.room |= queue.credit.release(taken - left);
-            match result {
-                Ok(()) => (),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !queue.writable_again {
-                        queue.blocked = true;
-                        outcome.blocked = true;
-                        return outcome;
-                    }
-                }
-                Err(error) => {
-                    queue.dead = true;
-                    queue.waiting.clear();
-                    outcome.error = Some(error);
-                    return outcome;
-                }
+            let written = self.written(&mut queue, taken - left, left, result);
+            outcome = Written { room: outcome.room || written.room, ..written };
+            if outcome.blocked || outcome.error.is_some() {
+                return outcome;
             }
         }
     }
+
+    /// The writer is done: `gone` bytes have left, `left` have not.
+    fn written(&self, queue: &mut Queue, gone: usize, left: usize, result: io::Result<()>) -> Written {
+        queue.writing = false;
+        queue.heard = false;
+        queue.bytes_in_flight = left;
+        queue.last_write = Some(Instant::now());
+        let mut outcome = Written { room: queue.credit.release(gone), blocked: false, error: None };
+        match result {
+            Ok(()) => (),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !queue.writable_again {
+                    queue.blocked = true;
+                    outcome.blocked = true;
+                }
+            }
+            Err(error) => {
+                queue.dead = true;
+                queue.waiting.clear();
+                outcome.error = Some(error);
+            }
+        }
+        outcome
+    }
+}
+
+/// Copies what was not written of a frame. Without memory for that the frame is torn, and the connection with it.
+fn keep_rest(flight: &mut SendQueue, head: &[u8], body: &[u8], written: usize) -> io::Result<()> {
+    if let Some(rest) = head.get(written..) {
+        flight.put(rest);
+    }
+    let rest = body.get(written.saturating_sub(head.len())..).unwrap_or_default();
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(rest.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    copy.extend_from_slice(rest);
+    flight.put_bytes(&Bytes::from(copy));
+    Ok(())
 }
 
 impl Queue {

@@ -17,7 +17,7 @@ use super::tails::Tails;
 use super::tempo::{Tempo, may_spin};
 use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
-use super::turns::{Doorbell, Station, Turns};
+use super::turns::{Doorbell, Station, Turns, Work};
 use crate::frames::Frames;
 use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_MAX, TAIL_MAX};
 
@@ -71,6 +71,13 @@ pub(crate) enum Task {
     Run(Box<dyn FnOnce(&mut Turn<'_>) + Send>),
 }
 
+impl Task {
+    /// Whether it is as well done a moment later.
+    fn can_wait(&self) -> bool {
+        matches!(self, Task::Tell(_, Notice::Resume))
+    }
+}
+
 /// What a source can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -98,6 +105,8 @@ pub(crate) struct Reactor {
     timers: Mutex<Timers<Weak<dyn Source>>>,
     inbox: Mutex<Vec<Task>>,
     tails: Tails,
+    /// There may be tasks that nobody was called for at once.
+    deferred: AtomicBool,
     /// When the I/O thread wakes by itself from its sleep outside.
     outside_until: Mutex<Option<Instant>>,
     stop: AtomicBool,
@@ -142,6 +151,7 @@ impl Reactor {
             sources: Mutex::new(Sources::default()),
             timers: Mutex::new(Timers::new()),
             inbox: Mutex::new(Vec::new()),
+            deferred: AtomicBool::new(false),
             outside_until: Mutex::new(None),
             stop: AtomicBool::new(false),
             may_spin: may_spin(),
@@ -182,10 +192,13 @@ impl Reactor {
 
     /// Hands work to the turning thread.
     pub(crate) fn submit(&self, task: Task) {
-        // Room for input is made by threads that receive: one that turns the reactor will be back for more.
-        let can_wait = matches!(task, Task::Tell(_, Notice::Resume));
+        // Room for input is made by threads that receive: they will be back for more, and turn the reactor themselves.
+        let can_wait = task.can_wait();
         self.inbox.lock().push(task);
         if !self.wake_sleeper() {
+            if can_wait {
+                self.deferred.store(true, Ordering::SeqCst);
+            }
             self.turns.work_arrived(&self.outside, can_wait);
         }
     }
@@ -319,16 +332,29 @@ impl Reactor {
         !self.inbox.lock().is_empty()
     }
 
-    /// Whether the I/O thread has to come when a guest leaves, which itself will see to input when it is back soon.
-    fn has_work_for_others(&self, back_soon: bool) -> bool {
-        let can_wait = |task: &Task| back_soon && matches!(task, Task::Tell(_, Notice::Resume));
-        if self.inbox.lock().iter().any(|task| !can_wait(task)) {
-            return true;
+    /// What there is to do when a guest leaves.
+    fn work_for_others(&self) -> Work {
+        let mut work = Work::Nothing;
+        for task in self.inbox.lock().iter() {
+            if !task.can_wait() {
+                return Work::Urgent;
+            }
+            work = Work::CanWait;
         }
         // A timer that was added since the I/O thread went to sleep.
         let first = self.timers.lock().next_at();
         let until = *self.outside_until.lock();
-        first.is_some_and(|first| until.is_none_or(|until| first < until))
+        match first {
+            Some(first) if until.is_none_or(|until| first < until) => Work::Urgent,
+            _ => work,
+        }
+    }
+
+    /// A thread that receives without blocking found nothing: what it may be waiting for must not be left lying.
+    pub(crate) fn hurry(&self) {
+        if self.deferred.load(Ordering::Relaxed) && self.deferred.swap(false, Ordering::SeqCst) {
+            self.wake();
+        }
     }
 
     /// Whether the calling thread is inside a turn of this reactor, which is so in a signal handler at most.
@@ -426,6 +452,7 @@ impl Reactor {
 
     /// One round only: what these tasks submit waits for the next turn, so that events are not starved.
     fn run_tasks(&self, tasks: &mut Vec<Task>, turn: &mut Turn<'_>) {
+        self.deferred.store(false, Ordering::SeqCst);
         std::mem::swap(tasks, &mut *self.inbox.lock());
         for task in tasks.drain(..) {
             match task {
@@ -463,8 +490,7 @@ impl Drop for Seat<'_> {
         let reactor = self.reactor;
         let now = Instant::now();
         let back_soon = reactor.tempo.lock().is_back_soon();
-        let has_work = || reactor.has_work_for_others(back_soon);
-        reactor.turns.end_guest(&reactor.outside, now, back_soon, has_work);
+        reactor.turns.end_guest(&reactor.outside, now, back_soon, || reactor.work_for_others());
     }
 }
 

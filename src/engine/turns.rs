@@ -35,8 +35,6 @@ pub(super) struct Turns {
     free: Condvar,
     /// Somebody turns, and will look for work before the place is empty.
     occupied: AtomicBool,
-    /// A guest has left and said that it will be back.
-    leased: AtomicBool,
     /// Threads that wait for something that only a turn brings, and do not turn themselves.
     parked: AtomicUsize,
 }
@@ -61,6 +59,15 @@ struct Who {
     last_guest: Option<Instant>,
 }
 
+/// What a guest leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    Nothing,
+    /// Something that a guest may just as well do, in a moment.
+    CanWait,
+    Urgent,
+}
+
 /// Where the I/O thread is to wait for events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Station {
@@ -76,7 +83,6 @@ impl Turns {
             who: Mutex::new(Who::default()),
             free: Condvar::new(),
             occupied: AtomicBool::new(false),
-            leased: AtomicBool::new(false),
             parked: AtomicUsize::new(0),
         }
     }
@@ -88,7 +94,6 @@ impl Turns {
             return None;
         }
         who.turner = Turner::Duty;
-        self.leased.store(false, Ordering::SeqCst);
         self.occupied.store(true, Ordering::SeqCst);
         let lately = who.last_guest.is_some_and(|at| now.saturating_duration_since(at) < GUESTS_REMEMBERED);
         Some(if lately { Station::Outside } else { Station::Inside })
@@ -147,7 +152,6 @@ impl Turns {
 
     fn seat_guest(&self, who: &mut Who, bell: &impl Doorbell) {
         who.turner = Turner::Guest;
-        self.leased.store(false, Ordering::SeqCst);
         self.occupied.store(true, Ordering::SeqCst);
         if std::mem::take(&mut who.armed) {
             bell.disarm();
@@ -169,38 +173,40 @@ impl Turns {
         false
     }
 
-    /// A guest's way out at `now`; `back_soon` says that it will most likely be back in a moment. `has_work` is asked
-    /// once the place counts as empty: work that came before is seen by it, work that comes later by
+    /// A guest's way out at `now`; `back_soon` says that it will most likely be back in a moment. `work` is asked for
+    /// once the place counts as empty: what came before is seen by it, what comes later by
     /// [`work_arrived`](Turns::work_arrived).
     pub(super) fn end_guest(
         &self,
         bell: &impl Doorbell,
         now: Instant,
         back_soon: bool,
-        has_work: impl Fn() -> bool,
+        work: impl Fn() -> Work,
     ) {
         self.occupied.store(false, Ordering::SeqCst);
-        let urgent = self.parked.load(Ordering::SeqCst) > 0 || has_work();
+        let mut work = work();
+        if self.parked.load(Ordering::SeqCst) > 0 {
+            work = Work::Urgent;
+        }
         let mut who = self.who.lock();
         who.turner = Turner::Nobody;
         who.last_guest = Some(now);
-        if back_soon && !urgent && bell.lease() {
-            self.leased.store(true, Ordering::SeqCst);
-        } else {
+        if !(back_soon && work != Work::Urgent && bell.lease()) {
             who.armed = true;
             bell.arm();
         }
         drop(who);
         self.free.notify_all();
-        if urgent {
+        let can_wait = work == Work::CanWait && (back_soon || bell.lease());
+        if work != Work::Nothing && !can_wait {
             bell.ring();
         }
     }
 
-    /// There is work and nobody asleep over it: if the place is empty the I/O thread must come. Work that `can_wait`
-    /// is left to a guest that has said it will be back.
+    /// There is work and nobody asleep over it: if the place is empty the I/O thread must come, for work that `can_wait`
+    /// in a moment only: most likely a guest will be there before it.
     pub(super) fn work_arrived(&self, bell: &impl Doorbell, can_wait: bool) {
-        if !self.occupied.load(Ordering::SeqCst) && !(can_wait && self.leased.load(Ordering::SeqCst)) {
+        if !self.occupied.load(Ordering::SeqCst) && !(can_wait && bell.lease()) {
             bell.ring();
         }
     }

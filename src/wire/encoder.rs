@@ -2,7 +2,7 @@
 
 use crate::message::Message;
 
-use super::{Encoder, SendQueue};
+use super::{ArrayHead, Encoder, SendQueue};
 
 /// The one message type of ipc (R24).
 pub(super) const TYPE_IN_BAND: u8 = 1;
@@ -19,12 +19,13 @@ impl LengthEncoder {
 
     #[inline]
     fn put_head(&self, payload: usize, queue: &mut SendQueue) {
+        queue.put(self.head_of(payload).as_slice());
+    }
+
+    #[inline]
+    fn head_of(&self, payload: usize) -> ArrayHead {
         let [b0, b1, b2, b3, b4, b5, b6, b7] = (payload as u64).to_be_bytes();
-        if self.typed {
-            queue.put(&[TYPE_IN_BAND, b0, b1, b2, b3, b4, b5, b6, b7]);
-        } else {
-            queue.put(&[b0, b1, b2, b3, b4, b5, b6, b7]);
-        }
+        ArrayHead::new([TYPE_IN_BAND, b0, b1, b2, b3, b4, b5, b6, b7], u8::from(!self.typed))
     }
 }
 
@@ -36,6 +37,10 @@ impl Encoder for LengthEncoder {
             Some(body) => queue.put_bytes(body),
             None => queue.put(message.body()),
         }
+    }
+
+    fn head(&self, len: usize) -> Option<ArrayHead> {
+        Some(self.head_of(len))
     }
 
     fn encode_body(&self, body: &[u8], queue: &mut SendQueue) {

@@ -101,10 +101,35 @@ pub(crate) trait Decoder: Send {
     fn is_mid_frame(&self) -> bool;
 }
 
+/// Bytes in front of a body: at most a type and a length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ArrayHead {
+    bytes: [u8; ArrayHead::MAX_BYTES],
+    start: u8,
+}
+
+impl ArrayHead {
+    pub(crate) const MAX_BYTES: usize = 9;
+
+    /// The last bytes of `bytes`, from `start`.
+    pub(crate) fn new(bytes: [u8; ArrayHead::MAX_BYTES], start: u8) -> Self {
+        ArrayHead { bytes, start }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(usize::from(self.start)..).unwrap_or_default()
+    }
+}
+
 /// The sending half: appends framed messages to a queue.
 pub(crate) trait Encoder: Send + Sync {
     /// Appends `message` (header, then body) as one frame. A large body goes in by reference, uncopied.
     fn encode(&self, message: Message, queue: &mut SendQueue);
+
+    /// What stands in front of a body of `len` bytes that is written as it is; `None` if the body has to be changed.
+    fn head(&self, _len: usize) -> Option<ArrayHead> {
+        None
+    }
 
     /// Appends a copy of `body` as one frame without header.
     fn encode_body(&self, body: &[u8], queue: &mut SendQueue) {

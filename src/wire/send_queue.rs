@@ -103,13 +103,23 @@ impl SendQueue {
         }
     }
 
-    /// Forgets everything; keeps a small buffer for the next messages and gives a large one back.
+    /// Forgets everything; the buffer stays for the next messages.
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
         self.tail.clear();
-        self.tail.shrink_to(IDLE_BUFFER_KEEP_BYTES);
         self.tail_start = 0;
         self.bytes = 0;
+    }
+
+    /// Whether an empty queue has a large buffer.
+    pub(crate) fn holds_much(&self) -> bool {
+        self.tail.capacity() > IDLE_BUFFER_KEEP_BYTES
+    }
+
+    /// Keeps a small buffer for the next messages and gives a large one back. What waits stays.
+    pub(crate) fn shrink(&mut self) {
+        self.tail.shrink_to(IDLE_BUFFER_KEEP_BYTES);
+        self.chunks.shrink_to(0);
     }
 
     fn unwritten_tail(&self) -> &[u8] {
@@ -271,7 +281,9 @@ mod tests {
         let mut queue = SendQueue::default();
         queue.put(&vec![1; 1 << 20]);
         queue.advance(1 << 20);
-        assert!(queue.tail.capacity() <= IDLE_BUFFER_KEEP_BYTES);
+        assert!(queue.holds_much(), "more may come");
+        queue.shrink();
+        assert!(!queue.holds_much() && queue.tail.capacity() <= IDLE_BUFFER_KEEP_BYTES);
         queue.put(&[1; 100]);
         queue.put_bytes(&Bytes::from(vec![7; BIG]));
         queue.clear();

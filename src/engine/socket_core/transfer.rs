@@ -1,5 +1,6 @@
 //! Messages: what the application sends and receives, and what connections deliver.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -57,10 +58,10 @@ impl Core {
 
     /// Sends a copy of `body`, waiting as `patience` says. A small one is copied straight to where it leaves from.
     pub(crate) fn send_body(&self, body: &[u8], patience: Patience) -> Result<(), Error> {
-        if body.len() < BODY_BY_REFERENCE_BYTES && self.try_send_body(body)? {
+        if self.try_send_body(body)? {
             return Ok(());
         }
-        self.send(Message::copy_from_slice(body), patience).map_err(|refused| refused.error)
+        self.send(copy_of(body)?, patience).map_err(|refused| refused.error)
     }
 
     /// False says that the pattern has to see a message.
@@ -75,14 +76,27 @@ impl Core {
             return Err(Error::Closed);
         }
         let Some(pipe) = state.pattern.choose_plain() else { return Ok(false) };
-        if let Some(link) = state.pipes.get(pipe)
-            && link.push_body(body, &mut jobs) == Room::Full
-        {
+        let Some(link) = state.pipes.get(pipe) else { return Ok(false) };
+        let large = body.len() >= BODY_BY_REFERENCE_BYTES;
+        let (claim, room) = match link {
+            Link::Stream(connection) if large => connection.claim(body.len()).unzip(),
+            _ => (None, None),
+        };
+        let room = match room {
+            Some(room) => room,
+            // The turn of the pipe is taken, so the message has to be made under the lock.
+            None if large => link.push(copy_of(body)?, &mut jobs),
+            None => link.push_body(body, &mut jobs),
+        };
+        if room == Room::Full {
             state.pattern.handle_full(pipe);
             state.announce(&mut jobs);
         }
         state.stats.sent(body.len());
         drop(guard);
+        if let Some(claim) = claim {
+            claim.write(body);
+        }
         jobs::run(&mut jobs);
         Ok(true)
     }
@@ -105,8 +119,19 @@ impl Core {
                 Err(Error::WouldBlock) if patience.waits() => {
                     self.wait(Direction::Recv, moves, &mut patience)?;
                 }
+                Err(Error::WouldBlock) => {
+                    self.hurry();
+                    return Err(Error::WouldBlock);
+                }
                 other => return other,
             }
+        }
+    }
+
+    /// Nothing was there, and nobody will wait here: room that was made must be used all the same.
+    fn hurry(&self) {
+        if let Some(lease) = self.engine.get() {
+            lease.engine.hurry();
         }
     }
 
@@ -136,8 +161,12 @@ impl Core {
         });
         self.settle(state, now, &mut jobs);
         self.mail.look_yourself(!self.timed && state.is_undisturbed());
+        let is_watched_from_outside = state.recv_level.has_descriptor() && !state.recv_level.is_set();
         drop(guard);
         jobs::run(&mut jobs);
+        if is_watched_from_outside {
+            self.hurry();
+        }
         received.map_err(|refusal| match refusal {
             RecvRefusal::Empty => Error::WouldBlock,
             RecvRefusal::Expired => Error::TimedOut,
@@ -288,6 +317,15 @@ impl Core {
     pub(super) fn run(mut jobs: Jobs) {
         jobs::run(&mut jobs);
     }
+}
+
+/// A message with a copy of a body, if there is memory for it.
+fn copy_of(body: &[u8]) -> Result<Message, Error> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(body.len())
+        .map_err(|_| Error::os("send", format!("{} bytes", body.len()), io::ErrorKind::OutOfMemory.into()))?;
+    copy.extend_from_slice(body);
+    Ok(Message::from(copy))
 }
 
 impl State {

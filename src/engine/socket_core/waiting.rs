@@ -128,6 +128,10 @@ impl Level {
         }
     }
 
+    pub(super) fn is_set(&self) -> bool {
+        self.is_set
+    }
+
     /// Whether somebody may look at it at any time.
     pub(super) fn has_descriptor(&self) -> bool {
         self.event.is_some()
