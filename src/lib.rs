@@ -54,7 +54,7 @@ pub use address::AddressError;
 pub use device::Device;
 pub use engine::{Engine, IO_THREADS_VARIABLE, Statistics, set_io_threads};
 pub use error::{Error, SendError};
-pub use message::Message;
+pub use message::{Message, WsMessageType};
 pub use options::Options;
 pub use protocol::{Mode, Protocol};
 pub use socket::{

@@ -87,7 +87,9 @@ impl End {
     }
 
     /// Sends towards the other end; called under this end's socket's lock.
-    pub(crate) fn push(&self, message: Message, jobs: &mut Jobs) -> Room {
+    pub(crate) fn push(&self, mut message: Message, jobs: &mut Jobs) -> Room {
+        // Of no meaning here, and not to be mistaken for the next WebSocket's.
+        message.set_ws_type(None);
         let peer = self.peer();
         let full = {
             let mut lane = peer.here().lane.lock();

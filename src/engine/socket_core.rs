@@ -23,6 +23,7 @@ use super::jobs::{self, Job, Jobs};
 use super::reactor::{Reactor, Ready, Source, Turn};
 use super::waiters::WaitQueue;
 use crate::error::Error;
+use crate::message::WsMessageType;
 use crate::options::Options;
 use crate::protocol::{self, Effects, Mode, OptionRefusal, Pattern, PatternOption, Protocol};
 use crate::sys;
@@ -183,6 +184,11 @@ impl Core {
             recv_buffer: options.recv_buffer_set.then_some(options.recv_buffer),
             ipv4_only: options.ipv4_only,
         }
+    }
+
+    /// What a new WebSocket connection sends messages as.
+    pub(crate) fn ws_message_type(&self) -> WsMessageType {
+        self.state.lock().options.ws_message_type
     }
 
     /// A copy of the options.
