@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use crate::Trouble;
 use crate::pattern::Pattern;
+use crate::place::Wire;
 
 /// An implementation, as a program that obeys the script language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,12 @@ impl Peer {
     /// PUSH may end in a segmentation fault at its next send, and its REQ may stay without a connection.
     pub fn sends_well_after_refusal(self, pattern: Pattern) -> bool {
         self != Peer::Nng || !matches!(pattern, Pattern::PushPull | Pattern::ReqRep)
+    }
+
+    /// Whether it can connect to that listener. For an address without a path nng 1.5.2 sends a request without a
+    /// target, which mangos answers with HTTP 400.
+    pub fn reaches(self, listener: Peer, wire: Wire) -> bool {
+        (self, listener, wire) != (Peer::Nng, Peer::Mangos, Wire::Ws)
     }
 
     /// Build the programs of these peers; panics with the reason when one cannot be had.

@@ -82,6 +82,11 @@ impl Setting {
             }
         }
         settings.retain(|s| s.active.speaks(s.pattern) && s.passive.speaks(s.pattern));
+        settings.retain(|s| {
+            let (binder, connector) =
+                if s.active_binds { (s.active, s.passive) } else { (s.passive, s.active) };
+            connector.reaches(binder, s.wire)
+        });
         settings
     }
 
@@ -148,6 +153,17 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn one_way_to_connect_is_left_out_for_the_faults_of_others() {
+        let over_ws = |one, two| {
+            let all = Setting::all(one, two).into_iter();
+            all.filter(|s| s.wire == Wire::Ws && s.pattern == Pattern::Pair).count()
+        };
+        assert_eq!(over_ws(Peer::Nng, Peer::Mangos), 1);
+        assert_eq!(over_ws(Peer::Nanomsg, Peer::Mangos), 2);
+        assert_eq!(over_ws(Peer::SpmsgC, Peer::Nng), 2);
     }
 
     #[test]
