@@ -102,6 +102,7 @@ programs! {
     stats
     symbols
     threads
+    ws
 }
 
 #[test]

@@ -360,7 +360,7 @@ mod tests {
             assert_eq!(parse(&[first, 5]).is_ok(), good, "{first:#04x}");
         }
         for (opcode, len, good) in [(0x88, 125, true), (0x89, 126, false), (0x8a, 127, false)] {
-            assert_eq!(parse(&[opcode, len, 0, 0, 0, 0, 0, 0, 0, 200]).is_ok(), good);
+            assert_eq!(parse(&[opcode, len, 0, 200, 0, 0, 0, 0, 0, 0]).is_ok(), good);
         }
     }
 
