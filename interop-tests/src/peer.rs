@@ -80,6 +80,19 @@ impl Peer {
         (self, listener, wire) != (Peer::Nng, Peer::Mangos, Wire::Ws)
     }
 
+    /// Whether its connecting endpoints go on after a connection that the other side closed or that was killed. Over
+    /// ws nanomsg's give up for good after a Close frame, and also when an opening handshake fails, as happens when
+    /// the next attempt meets a listener that is about to die. A REQ of nanomsg that does come back asks again with a
+    /// body that it masked in place.
+    pub fn connects_again(self, wire: Wire) -> bool {
+        (self, wire) != (Peer::Nanomsg, Wire::Ws)
+    }
+
+    /// Whether the limit of its connecting endpoints holds for messages in fragments; that of nng 1.5.2 does not.
+    pub fn limits_fragments(self, wire: Wire) -> bool {
+        (self, wire) != (Peer::Nng, Wire::Ws)
+    }
+
     /// Build the programs of these peers; panics with the reason when one cannot be had.
     pub fn require(peers: &[Peer]) {
         for peer in peers {

@@ -38,6 +38,11 @@ pub struct Scene {
 }
 
 impl Setting {
+    /// Who connects.
+    pub fn connector(&self) -> Peer {
+        if self.active_binds { self.passive } else { self.active }
+    }
+
     /// A line of the table.
     pub fn name(&self) -> String {
         let (active, passive) = self.pattern.types();
@@ -83,9 +88,8 @@ impl Setting {
         }
         settings.retain(|s| s.active.speaks(s.pattern) && s.passive.speaks(s.pattern));
         settings.retain(|s| {
-            let (binder, connector) =
-                if s.active_binds { (s.active, s.passive) } else { (s.passive, s.active) };
-            connector.reaches(binder, s.wire)
+            let binder = if s.active_binds { s.active } else { s.passive };
+            s.connector().reaches(binder, s.wire)
         });
         settings
     }

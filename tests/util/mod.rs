@@ -6,6 +6,7 @@
 
 pub mod process;
 pub mod raw;
+pub mod ws;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
