@@ -137,12 +137,12 @@ impl Server {
 
     /// The response to a request that is complete and good; `None` while bytes are missing.
     pub(super) fn next(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, Refusal> {
-        let complete = self.head.fill(input).map_err(|TooLong| TOO_LONG)?;
+        let filled = self.head.fill(input);
         // Whoever speaks something else need not be waited for.
         if self.head.bytes.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
             return Err(MALFORMED);
         }
-        if !complete {
+        if !filled.map_err(|TooLong| TOO_LONG)? {
             return Ok(None);
         }
         // nng sends no target at all for an address without a path (R246).
