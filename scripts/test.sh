@@ -94,6 +94,7 @@ step "format"
 
 step "clippy"
 "$CARGO" clippy --workspace --all-targets -- -D warnings
+"$CARGO" clippy -p spmsg --all-targets --no-default-features -- -D warnings
 
 step "the C header is what the source says"
 SPMSG_CHECK_HEADER=1 "$CARGO" build -p spmsg-ffi
@@ -101,6 +102,7 @@ SPMSG_CHECK_HEADER=1 "$CARGO" build -p spmsg-ffi
 step "tests"
 "$CARGO" build -p spmsg-ffi
 "$CARGO" test --workspace
+"$CARGO" test -p spmsg --no-default-features
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" "$CARGO" doc --no-deps -p spmsg

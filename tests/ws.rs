@@ -400,6 +400,19 @@ fn r62_a_server_sends_large_messages_in_frames_of_one_mebibyte() {
     }
 }
 
+#[test]
+fn r67_nothing_is_asked_on_an_idle_connection() {
+    let (_pair, mut client, _) = pair_and_client();
+    let listener = WsListener::bind();
+    let other = socket(Protocol::Pair);
+    other.connect(&listener.address).expect("an address");
+    let mut server = listener.accept();
+    server.accept_upgrade(PAIR);
+    wait_for_pipes(&other, 1);
+    client.expect_quiet(Duration::from_secs(2));
+    server.expect_quiet(Duration::from_secs(2));
+}
+
 // Hostile peers
 
 #[test]

@@ -56,6 +56,7 @@ impl SessionKind {
     }
 
     /// A session of a socket that speaks `protocol`.
+    #[cfg_attr(not(feature = "ws"), allow(unused_variables, reason = "only WebSocket sessions ask"))]
     pub(crate) fn open(&self, protocol: Protocol, facts: &Facts) -> Session {
         let typed = match self {
             SessionKind::Length => false,
