@@ -60,6 +60,7 @@ install_packages() {
     need npm npm
     need util-linux prlimit
     need nng-utils nngcat
+    need chromium chromium
     echo '#include <nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnanomsg 2>/dev/null ||
         missing="$missing libnanomsg-dev"
     echo '#include <nng/compat/nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnng 2>/dev/null ||

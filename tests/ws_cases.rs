@@ -1,5 +1,5 @@
-//! The cases of the Autobahn test suite for servers, as far as they concern what we offer (no extensions): an echoing
-//! PAIR, a hand-made client, and what has to come back, frame by frame.
+//! The cases of the Autobahn test suite for servers, as far as they concern what we offer (no extensions): an
+//! echoing PAIR, a hand-made client, and what has to come back, frame by frame.
 #![cfg(feature = "ws")]
 
 mod util;

@@ -126,7 +126,8 @@ pub(crate) fn control_data(routing_header: &[u8], ws_type: Option<WsMessageType>
     Ok(control)
 }
 
-/// So many bytes of control data are worth delivering into `room`: all of them, or what fits if the first record does.
+/// So many bytes of control data are worth delivering into `room`: all of them, or what fits if the first
+/// record does.
 pub(crate) fn deliverable(control: &[u8], room: usize) -> usize {
     let first = record(control, 0).map_or(0, |(header, _)| header.cmsg_len);
     if first <= room { control.len().min(room) } else { 0 }

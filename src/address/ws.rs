@@ -22,8 +22,8 @@ pub(crate) struct WsConnect {
     pub(crate) target: Box<str>,
 }
 
-/// Reads `host:port` to listen on, outside the C interface also `host:port/path`. nanomsg takes no path, so there it is a
-/// malformed port.
+/// Reads `host:port` to listen on, outside the C interface also `host:port/path`. nanomsg takes no path, so
+/// there it is a malformed port.
 pub(super) fn parse_bind(split: &Split<'_>, rules: &Rules) -> Result<WsBind, AddressError> {
     if rules.dialect == Dialect::Nanomsg {
         return Ok(WsBind { tcp: tcp::parse_bind(split, rules)?, path: None });

@@ -1,5 +1,5 @@
-//! ws: a carrier of bytes with a WebSocket session on top. The carrier is another transport's, tcp's for `ws://`; what is
-//! here gives its listener the address and the path of a WebSocket server.
+//! ws: a carrier of bytes with a WebSocket session on top. The carrier is another transport's, tcp's for
+//! `ws://`; what is here gives its listener the address and the path of a WebSocket server.
 
 use std::io;
 use std::sync::Arc;

@@ -11,8 +11,8 @@ use crate::limits::{DRAIN_LOOK_FIRST, PARTING_MAX, REPLIES_WAITING_MAX_BYTES};
 use crate::wire::{Decoder, WireError};
 
 impl Connection {
-    /// Queues a reply of the session. False when it was left out: so much waits already that the peer is not reading, and
-    /// only its latest question counts anyway (RFC 6455 section 5.5.3).
+    /// Queues a reply of the session. False when it was left out: so much waits already that the peer is not
+    /// reading, and only its latest question counts anyway (RFC 6455 section 5.5.3).
     pub(super) fn reply(&self, reading: &mut Reading, reply: &[u8]) -> bool {
         if !self.has_room_for_reply(reading, reply.len()) {
             // What this very block asked for may just not have been written yet.

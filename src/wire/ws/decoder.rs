@@ -42,8 +42,8 @@ enum State {
     Head(Collected<HEAD_MAX_BYTES>),
     /// Within a control frame.
     Control(Head, Collected<WS_CONTROL_MAX_BYTES>),
-    /// Within a frame of the message in assembly: its payload goes from `start` to `end` there, and is unmasked up to
-    /// `unmasked`.
+    /// Within a frame of the message in assembly: its payload goes from `start` to `end` there, and is
+    /// unmasked up to `unmasked`.
     Body { head: Head, start: usize, unmasked: usize, end: usize },
 }
 
@@ -214,7 +214,8 @@ impl Frames {
         }
     }
 
-    /// Checks a head against the rules and what came before. A whole small message that is already there is returned.
+    /// Checks a head against the rules and what came before. A whole small message that is already there is
+    /// returned.
     fn begin_frame(
         &mut self,
         head: Head,
@@ -379,9 +380,9 @@ fn whole_message(
 }
 
 impl Assembly {
-    /// Makes room for at least `needed` of the `missing` bytes of a frame: in steps, so that a claimed length commits
-    /// nothing by itself (R81), and fallibly. A buffer that has grown before doubles at most, so that many small
-    /// fragments cost no more copying than a few large ones (R250).
+    /// Makes room for at least `needed` of the `missing` bytes of a frame: in steps, so that a claimed length
+    /// commits nothing by itself (R81), and fallibly. A buffer that has grown before doubles at most, so that
+    /// many small fragments cost no more copying than a few large ones (R250).
     fn reserve(&mut self, missing: usize, needed: usize) -> Result<(), WireError> {
         let have = self.buffer.len();
         if self.buffer.capacity() - have >= needed {
@@ -399,7 +400,8 @@ impl Assembly {
         *unmasked = self.buffer.len();
     }
 
-    /// Looks at what came of a text since the last look (R64). A character may still be incomplete, except at the end.
+    /// Looks at what came of a text since the last look (R64). A character may still be incomplete, except at
+    /// the end.
     fn check_text(&mut self, last: bool) -> Result<(), WireError> {
         if self.message_type == WsMessageType::Binary {
             return Ok(());

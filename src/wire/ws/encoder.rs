@@ -60,7 +60,8 @@ fn put_plain(message: &Message, at: usize, end: usize, head: &Head, queue: &mut 
     }
 }
 
-/// Appends one frame, masked in the copy that the queue holds: the message may be sent again, or to others (R71).
+/// Appends one frame, masked in the copy that the queue holds: the message may be sent again, or to others
+/// (R71).
 fn put_masked(message: &Message, at: usize, end: usize, head: &Head, mask: Mask, queue: &mut SendQueue) {
     let (header, body) = parts(message, at, end);
     let body = message.body().get(body).unwrap_or_default();

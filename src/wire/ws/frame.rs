@@ -251,8 +251,8 @@ impl Masks {
     }
 }
 
-/// SipHash-2-4 of the eight bytes of `number`: a function that looks random to whoever does not have the key, at the cost
-/// of a few nanoseconds.
+/// SipHash-2-4 of the eight bytes of `number`: a function that looks random to whoever does not have the key,
+/// at the cost of a few nanoseconds.
 fn siphash([k0, k1]: [u64; 2], number: u64) -> u64 {
     let mut v = [
         k0 ^ 0x736f_6d65_7073_6575,

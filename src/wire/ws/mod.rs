@@ -1,8 +1,8 @@
-//! WebSocket (RFC 6455): an HTTP upgrade, then one WebSocket message for each SP message. No SP header and no length
-//! prefix: the subprotocol token says who talks to whom (R36 to R43).
+//! WebSocket (RFC 6455): an HTTP upgrade, then one WebSocket message for each SP message. No SP header and no
+//! length prefix: the subprotocol token says who talks to whom (R36 to R43).
 //!
-//! [`upgrade`] makes and checks the heads, [`frame`] knows frames, [`decoder`] and [`encoder`] are the two halves of the
-//! session.
+//! [`upgrade`] makes and checks the heads, [`frame`] knows frames, [`decoder`] and [`encoder`] are the two
+//! halves of the session.
 
 mod decoder;
 mod encoder;

@@ -53,8 +53,8 @@ impl Collected {
         self.bytes.is_empty()
     }
 
-    /// Takes bytes off `input` up to the end of the head. True when the head is complete; an error when it would
-    /// become too long.
+    /// Takes bytes off `input` up to the end of the head. True when the head is complete; an error when it
+    /// would become too long.
     fn fill(&mut self, input: &mut &[u8]) -> Result<bool, TooLong> {
         // The end may have begun in what came before.
         let looked = self.bytes.len().saturating_sub(END.len() - 1);
@@ -204,7 +204,8 @@ impl Server {
         Ok(response.into())
     }
 
-    /// Whether this is a server of `target`: of every one, or of its path with or without a slash behind it (R57).
+    /// Whether this is a server of `target`: of every one, or of its path with or without a slash behind it
+    /// (R57).
     fn serves(&self, target: &str) -> bool {
         let Some(ours) = &self.path else { return true };
         // The form for proxies names a server first.
@@ -217,8 +218,8 @@ impl Server {
         bare(path) == bare(ours)
     }
 
-    /// The token that is ours among those offered, as it was spelled (R40, R41); empty if a PAIR client, a browser most
-    /// likely, offered none (R43).
+    /// The token that is ours among those offered, as it was spelled (R40, R41); empty if a PAIR client, a
+    /// browser most likely, offered none (R43).
     fn agreed(&self, fields: &Fields<'_>) -> Result<String, Refusal> {
         let ours = token(self.protocol).as_bytes();
         let mut offered = fields.list("Sec-WebSocket-Protocol").filter(|token| !token.is_empty()).peekable();
@@ -268,8 +269,8 @@ impl Client {
         self.head.is_empty()
     }
 
-    /// True when the response is complete and good. A failure is known from the status alone, because nanomsg's
-    /// refusals never end (R53).
+    /// True when the response is complete and good. A failure is known from the status alone, because
+    /// nanomsg's refusals never end (R53).
     pub(super) fn next(&mut self, input: &mut &[u8]) -> Result<bool, WireError> {
         let complete =
             self.head.fill(input).map_err(|TooLong| WireError::NotUpgraded("its head is too long"))?;
