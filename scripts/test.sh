@@ -60,6 +60,7 @@ install_packages() {
     need npm npm
     need util-linux prlimit
     need nng-utils nngcat
+    need chromium chromium
     echo '#include <nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnanomsg 2>/dev/null ||
         missing="$missing libnanomsg-dev"
     echo '#include <nng/compat/nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnng 2>/dev/null ||
@@ -94,6 +95,7 @@ step "format"
 
 step "clippy"
 "$CARGO" clippy --workspace --all-targets -- -D warnings
+"$CARGO" clippy -p spmsg --all-targets --no-default-features -- -D warnings
 
 step "the C header is what the source says"
 SPMSG_CHECK_HEADER=1 "$CARGO" build -p spmsg-ffi
@@ -101,6 +103,7 @@ SPMSG_CHECK_HEADER=1 "$CARGO" build -p spmsg-ffi
 step "tests"
 "$CARGO" build -p spmsg-ffi
 "$CARGO" test --workspace
+"$CARGO" test -p spmsg --no-default-features
 
 step "ten million messages, in an optimised build"
 "$CARGO" test --release -p spmsg --test load

@@ -1,4 +1,4 @@
-//! The Scalability Protocols in Rust: six messaging patterns over inproc, ipc and tcp.
+//! The Scalability Protocols in Rust: six messaging patterns over inproc, ipc, tcp and WebSocket.
 //!
 //! spmsg speaks nanomsg's wire protocols, so its peers may be nanomsg, nng or mangos programs. A [socket](Socket) has
 //! a pattern, binds and connects to any number of [addresses](Socket::bind), and carries whole messages. Connections
@@ -55,7 +55,7 @@ pub use address::AddressError;
 pub use device::Device;
 pub use engine::{Engine, IO_THREADS_VARIABLE, Statistics, set_io_threads};
 pub use error::{Error, SendError};
-pub use message::Message;
+pub use message::{Message, WsMessageType};
 pub use options::Options;
 pub use protocol::{Mode, Protocol};
 pub use socket::{

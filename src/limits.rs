@@ -65,6 +65,28 @@ pub const BODY_TAIL_BYTES: usize = 2 * 1024;
 /// What one read takes from the kernel at most, into the reading thread's own block.
 pub const READ_BLOCK_BYTES: usize = 128 * 1024;
 
+// WebSocket
+
+/// Longest head of an upgrade request or response: browsers send some kilobytes of cookies, nobody needs more than this.
+pub const WS_HEAD_MAX_BYTES: usize = 16 * 1024;
+/// Most header fields of an upgrade request or response.
+pub const WS_HEADER_FIELDS_MAX: usize = 64;
+/// Shortest upgrade request: nanomsg's server reads so many bytes before it looks at any of them (R45).
+pub const WS_REQUEST_MIN_BYTES: usize = 151;
+/// An upgrade response stays below this: nanomsg's client ends its process at a longer one (R49).
+pub const WS_RESPONSE_MAX_BYTES: usize = 512;
+/// Largest payload of one frame that we send; nng closes the connection at more (R62).
+pub const WS_FRAME_MAX_BYTES: usize = 1 << 20;
+/// Largest payload of one masked frame: masking makes a copy, and pieces of this size stay in the processor's cache.
+pub const WS_MASKED_FRAME_MAX_BYTES: usize = 64 * 1024;
+/// Largest payload of a control frame (RFC 6455 section 5.5).
+pub const WS_CONTROL_MAX_BYTES: usize = 125;
+/// Replies of the session (pongs) that may wait to be written: a peer that asks and does not read gets no more.
+pub const REPLIES_WAITING_MAX_BYTES: usize = 64 * 1024;
+/// Time in which a connection that ends with a last word (a Close frame, an HTTP error) may deliver it. Closing at once
+/// would make the kernel reset the connection if the peer is still sending, and the word be lost.
+pub const PARTING_MAX: Duration = Duration::from_secs(1);
+
 // Sockets and endpoints
 
 /// Longest address in bytes (nanomsg: NN_SOCKADDR_MAX 128 with the NUL; R88).

@@ -22,6 +22,25 @@ use crate::limits::{HEADER_INLINE_BYTES, HEADER_WORD_BYTES, INLINE_BODY_BYTES};
 pub struct Message {
     header: Header,
     body: Body,
+    ws_type: Option<WsMessageType>,
+}
+
+/// What a message is to a WebSocket peer (RFC 6455 section 5.6).
+///
+/// ```
+/// use spmsg::{Message, WsMessageType};
+/// let mut message = Message::from("shown by a browser as a string");
+/// assert_eq!(message.ws_type(), None);
+/// message.set_ws_type(Some(WsMessageType::Text));
+/// assert_eq!(message.ws_type(), Some(WsMessageType::Text));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WsMessageType {
+    /// Text, which must be UTF-8: a peer that gets anything else closes the connection.
+    Text,
+    /// Bytes.
+    #[default]
+    Binary,
 }
 
 #[derive(Clone)]
@@ -75,9 +94,10 @@ impl Message {
             Message {
                 header: Header::default(),
                 body: Body::Inline { start: 0, end: body.len() as u8, data },
+                ws_type: None,
             }
         } else {
-            Message { header: Header::default(), body: Body::Heap(Bytes::copy_from_slice(body)) }
+            Message::from(Bytes::copy_from_slice(body))
         }
     }
 
@@ -171,6 +191,30 @@ impl Message {
         self.header().len() + self.len()
     }
 
+    /// What the message came as from a WebSocket peer, or is to be sent as to one; `None` where it came from another
+    /// transport, and to send it as the socket's option says
+    /// ([`Options::ws_message_type`](crate::Options::ws_message_type)). No part of the message itself: equality ignores
+    /// it, and the other transports do not carry it.
+    ///
+    /// ```
+    /// assert_eq!(spmsg::Message::from("abc").ws_type(), None);
+    /// ```
+    pub fn ws_type(&self) -> Option<WsMessageType> {
+        self.ws_type
+    }
+
+    /// Sets [`ws_type`](Message::ws_type) for this message alone.
+    ///
+    /// ```
+    /// use spmsg::{Message, WsMessageType};
+    /// let mut message = Message::from("abc");
+    /// message.set_ws_type(Some(WsMessageType::Text));
+    /// assert_eq!(message, Message::from("abc"));
+    /// ```
+    pub fn set_ws_type(&mut self, ws_type: Option<WsMessageType>) {
+        self.ws_type = ws_type;
+    }
+
     /// Moves the first `len` bytes of the body to the end of the header. Returns false, changing nothing, when
     /// the body is shorter.
     pub(crate) fn pull_header(&mut self, len: usize) -> bool {
@@ -252,12 +296,12 @@ impl Message {
         let mut joined = Vec::with_capacity(self.payload_len());
         joined.extend_from_slice(header);
         joined.extend_from_slice(self.body());
-        *self = Message::from(joined);
+        *self = Message { ws_type: self.ws_type, ..Message::from(joined) };
     }
 
-    /// Whether there is no protocol header.
+    /// Whether the body is all there is to it.
     pub(crate) fn is_plain(&self) -> bool {
-        self.header().is_empty()
+        self.header().is_empty() && self.ws_type.is_none()
     }
 
     /// The body as [`Bytes`] without taking the message apart; `None` for a body that lives in the message.
@@ -271,7 +315,7 @@ impl Message {
 
 impl From<Bytes> for Message {
     fn from(body: Bytes) -> Self {
-        Message { header: Header::default(), body: Body::Heap(body) }
+        Message { header: Header::default(), body: Body::Heap(body), ws_type: None }
     }
 }
 
@@ -393,6 +437,19 @@ mod tests {
     fn small_bytes_of_the_application_stay_its_bytes() {
         let bytes = Bytes::from(vec![1, 2, 3]);
         assert_eq!(Message::from(bytes.clone()).into_bytes().as_ptr(), bytes.as_ptr());
+    }
+
+    #[test]
+    fn type_for_websockets_stays_with_the_message_and_is_no_part_of_it() {
+        assert_eq!(Message::from("ab").ws_type(), None);
+        for body in ["ab", "a body that is too long to be kept in the message itself, by a few bytes"] {
+            let mut message = Message::from(body);
+            message.set_ws_type(Some(WsMessageType::Text));
+            assert_eq!(message, Message::from(body));
+            assert!(message.pull_header(2));
+            message.merge_header();
+            assert_eq!(message.clone().ws_type(), Some(WsMessageType::Text));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::limits::{
     BUFFER_DEFAULT_BYTES, LINGER_DEFAULT, LINGER_MAX, PRIORITY_BEST, PRIORITY_DEFAULT, PRIORITY_WORST,
     RECONNECT_DEFAULT, RECV_MAX_BYTES_DEFAULT, SOCKET_NAME_MAX_BYTES, TTL_DEFAULT_WORDS, TTL_MIN_WORDS,
 };
+use crate::message::WsMessageType;
 
 /// The options of a socket. Build a socket with them, or set single ones later.
 ///
@@ -36,6 +37,7 @@ pub struct Options {
     pub(crate) recv_max: Option<usize>,
     pub(crate) max_ttl: u8,
     pub(crate) tcp_nodelay: bool,
+    pub(crate) ws_message_type: WsMessageType,
     pub(crate) name: Vec<u8>,
     /// Prints an endpoint's errors to stderr (NN_PRINT_ERRORS).
     pub(crate) print_errors: bool,
@@ -59,6 +61,7 @@ impl Default for Options {
             recv_max: Some(RECV_MAX_BYTES_DEFAULT),
             max_ttl: TTL_DEFAULT_WORDS,
             tcp_nodelay: true,
+            ws_message_type: WsMessageType::Binary,
             name: Vec::new(),
             print_errors: false,
         }
@@ -115,6 +118,12 @@ impl Options {
     plain! {
         /// Whether tcp sends small messages at once (TCP_NODELAY). Default true. Read for each connection.
         tcp_nodelay, set_tcp_nodelay: bool
+    }
+    plain! {
+        /// What messages are to WebSocket peers unless a message says otherwise
+        /// ([`Message::set_ws_type`](crate::Message::set_ws_type)). Default binary (R64). Read by a connecting endpoint
+        /// when it is made, by a bound one for each connection.
+        ws_message_type, set_ws_message_type: WsMessageType
     }
 
     /// How long close waits at most for accepted messages to leave. Default 1 s (R242).

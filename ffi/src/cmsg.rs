@@ -3,11 +3,15 @@
 
 use std::ffi::{c_int, c_void};
 
+use spmsg::WsMessageType;
+
 use crate::errno::Errno;
 use crate::guard::guard;
 use crate::message::Chunk;
 use crate::pointer;
-use crate::symbol::{NN_MSG, PROTO_SP, SP_HDR};
+use crate::symbol::{
+    NN_MSG, NN_WS, NN_WS_MSG_TYPE, NN_WS_MSG_TYPE_BINARY, NN_WS_MSG_TYPE_TEXT, PROTO_SP, SP_HDR,
+};
 use crate::transfer::nn_msghdr;
 
 /// Header of a control record; its data follows at once.
@@ -53,17 +57,37 @@ fn next(control: &[u8], at: Option<usize>) -> Option<usize> {
     record(control, candidate).map(|_| candidate)
 }
 
-/// The routing header in the control data of a message to be sent: the content of the first such record,
-/// empty if there is none or it makes no sense.
-pub(crate) fn routing_header(control: &[u8]) -> &[u8] {
+/// The data of the first record of this level and type.
+fn find(control: &[u8], level: c_int, kind: c_int) -> Option<&[u8]> {
     let mut at = next(control, None);
     while let Some((header, data)) = at.and_then(|at| record(control, at)) {
-        if (header.cmsg_level, header.cmsg_type) == (PROTO_SP, SP_HDR) {
-            return inner(data).unwrap_or_default();
+        if (header.cmsg_level, header.cmsg_type) == (level, kind) {
+            return Some(data);
         }
         at = next(control, at);
     }
-    &[]
+    None
+}
+
+/// The routing header in the control data of a message to be sent: the content of the first such record,
+/// empty if there is none or it makes no sense.
+pub(crate) fn routing_header(control: &[u8]) -> &[u8] {
+    find(control, PROTO_SP, SP_HDR).and_then(inner).unwrap_or_default()
+}
+
+/// What the control data of a message to be sent says about its type for WebSocket peers: the first byte of
+/// the first such record. Other values than the two types say nothing.
+pub(crate) fn ws_type_in(control: &[u8]) -> Option<WsMessageType> {
+    find(control, NN_WS, NN_WS_MSG_TYPE)?.first().and_then(|byte| ws_type(*byte))
+}
+
+/// The type with this number in C.
+pub(crate) fn ws_type(number: u8) -> Option<WsMessageType> {
+    match c_int::from(number) {
+        NN_WS_MSG_TYPE_TEXT => Some(WsMessageType::Text),
+        NN_WS_MSG_TYPE_BINARY => Some(WsMessageType::Binary),
+        _ => None,
+    }
 }
 
 /// The data of a routing record: a length and so many bytes.
@@ -72,22 +96,41 @@ fn inner(data: &[u8]) -> Option<&[u8]> {
     bytes.get(..usize::from_ne_bytes(len.try_into().ok()?))
 }
 
-/// Control data of a received message: one record with its routing header, zeros as padding. The record's
-/// length covers the padding, as in nanomsg.
+/// Control data of a received message: a record with its routing header, and behind it one with its type if a
+/// WebSocket peer sent it. Zeros as padding, which the records' lengths cover, as in nanomsg.
 ///
 /// # Errors
 /// ENOMEM.
-pub(crate) fn control_data(routing_header: &[u8]) -> Result<Vec<u8>, Errno> {
-    let len = HEADER_BYTES + (WORD_BYTES + routing_header.len()).next_multiple_of(WORD_BYTES);
+pub(crate) fn control_data(routing_header: &[u8], ws_type: Option<WsMessageType>) -> Result<Vec<u8>, Errno> {
+    let first = HEADER_BYTES + (WORD_BYTES + routing_header.len()).next_multiple_of(WORD_BYTES);
+    let second = if ws_type.is_some() { HEADER_BYTES + WORD_BYTES } else { 0 };
     let mut control = Vec::new();
-    control.try_reserve_exact(len).map_err(|_| Errno(libc::ENOMEM))?;
-    control.extend_from_slice(&len.to_ne_bytes());
+    control.try_reserve_exact(first + second).map_err(|_| Errno(libc::ENOMEM))?;
+    control.extend_from_slice(&first.to_ne_bytes());
     control.extend_from_slice(&PROTO_SP.to_ne_bytes());
     control.extend_from_slice(&SP_HDR.to_ne_bytes());
     control.extend_from_slice(&routing_header.len().to_ne_bytes());
     control.extend_from_slice(routing_header);
-    control.resize(len, 0);
+    control.resize(first, 0);
+    if let Some(ws_type) = ws_type {
+        let number = match ws_type {
+            WsMessageType::Text => NN_WS_MSG_TYPE_TEXT,
+            WsMessageType::Binary => NN_WS_MSG_TYPE_BINARY,
+        };
+        control.extend_from_slice(&second.to_ne_bytes());
+        control.extend_from_slice(&NN_WS.to_ne_bytes());
+        control.extend_from_slice(&NN_WS_MSG_TYPE.to_ne_bytes());
+        control.push(number as u8);
+        control.resize(first + second, 0);
+    }
     Ok(control)
+}
+
+/// So many bytes of control data are worth delivering into `room`: all of them, or what fits if the first
+/// record does.
+pub(crate) fn deliverable(control: &[u8], room: usize) -> usize {
+    let first = record(control, 0).map_or(0, |(header, _)| header.cmsg_len);
+    if first <= room { control.len().min(room) } else { 0 }
 }
 
 /// Where a message header's control data lies, and how much there is. `None` if there is none.
@@ -158,13 +201,29 @@ mod tests {
     fn r220_control_data_is_one_padded_record() {
         for (len, expected) in [(0, 24), (4, 32), (8, 32), (9, 40), (1000, 1024)] {
             let header: Vec<u8> = (0..len).map(|at| at as u8).collect();
-            let control = control_data(&header).expect("memory");
+            let control = control_data(&header, None).expect("memory");
             assert_eq!(control.len(), expected);
             assert_eq!(record(&control, 0).map(|(header, _)| header.cmsg_len), Some(expected));
             assert_eq!(walk(&control), [0]);
             assert_eq!(routing_header(&control), header);
             assert!(control[24 + len..].iter().all(|byte| *byte == 0));
         }
+    }
+
+    #[test]
+    fn type_of_a_websocket_message_is_a_record_behind_the_routing_header() {
+        for (ws_type, number) in [(WsMessageType::Text, 1), (WsMessageType::Binary, 2)] {
+            let control = control_data(b"head", Some(ws_type)).expect("memory");
+            assert_eq!(walk(&control), [0, 32]);
+            assert_eq!(control.len(), 32 + 24);
+            assert_eq!(control[48..], [number, 0, 0, 0, 0, 0, 0, 0]);
+            assert_eq!((routing_header(&control), ws_type_in(&control)), (&b"head"[..], Some(ws_type)));
+            let room = [0, 31, 32, 40, 56, 1000].map(|room| deliverable(&control, room));
+            assert_eq!(room, [0, 0, 32, 40, 56, 56]);
+        }
+        let mut control = control_data(b"", Some(WsMessageType::Text)).expect("memory");
+        control[40] = 9;
+        assert_eq!(ws_type_in(&control), None);
     }
 
     #[test]
@@ -212,8 +271,8 @@ mod tests {
     fn the_first_routing_record_counts_and_what_follows_does_not_matter() {
         let mut control = vec![0xa7; 24];
         put(&mut control, 0, 24, 77, 1);
-        control.extend(control_data(b"one").expect("memory"));
-        control.extend(control_data(b"two").expect("memory"));
+        control.extend(control_data(b"one", None).expect("memory"));
+        control.extend(control_data(b"two", None).expect("memory"));
         control.extend([0xa7; 100]);
         assert_eq!(routing_header(&control), b"one");
     }

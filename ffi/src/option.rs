@@ -11,6 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use spmsg::{Error, Mode, Options, Protocol, Socket, compat};
 
+use crate::cmsg;
 use crate::errno::Errno;
 use crate::guard::guard;
 use crate::pointer;
@@ -68,7 +69,8 @@ static TABLE: [Row; ROWS] = [
     Row { level: NN_TCP, option: NN_TCP_NODELAY, default: 0, range: FLAG,
         apply: |s, v| change(s, |o| Ok(o.set_tcp_nodelay(v == 1))) },
     Row { level: NN_WS, option: NN_WS_MSG_TYPE, default: NN_WS_MSG_TYPE_BINARY,
-        range: NN_WS_MSG_TYPE_TEXT..=NN_WS_MSG_TYPE_BINARY, apply: only_kept },
+        range: NN_WS_MSG_TYPE_TEXT..=NN_WS_MSG_TYPE_BINARY,
+        apply: |s, v| change(s, |o| Ok(o.set_ws_message_type(cmsg::ws_type(byte(v)).unwrap_or_default()))) },
     Row { level: NN_IPC, option: NN_IPC_OUTBUFSZ, default: 4096, range: ANY, apply: only_kept },
     Row { level: NN_IPC, option: NN_IPC_INBUFSZ, default: 4096, range: ANY, apply: only_kept },
     Row { level: NN_REQ, option: NN_REQ_RESEND_IVL, default: 60_000, range: FROM_0,

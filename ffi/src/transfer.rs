@@ -76,6 +76,7 @@ pub unsafe extern "C" fn nn_sendmsg(s: c_int, msghdr: *const nn_msghdr, flags: c
             let mut outgoing = Outgoing::of(&parts)?;
             if let Some(control) = cmsg::control_of(&header) {
                 outgoing.message.set_header(cmsg::routing_header(control));
+                outgoing.message.set_ws_type(cmsg::ws_type_in(control));
             }
             outgoing.control = cmsg::control_chunk(&header);
             outgoing.send(&entry, flags)
@@ -254,7 +255,7 @@ pub unsafe extern "C" fn nn_recvmsg(s: c_int, msghdr: *mut nn_msghdr, flags: c_i
             }
             let message = recv(&entry, flags)?;
             // What can fail comes first, and both succeed or nothing is written.
-            let control = control_for(&header, message.header())?;
+            let control = control_for(&header, &message)?;
             let delivered = deliver(parts.iter(), message.body());
             control.deliver(&header, delivered.is_ok());
             delivered?;
@@ -315,16 +316,16 @@ enum Control {
 }
 
 /// Makes the control data that a received message has, in the form that the caller wants.
-fn control_for(header: &nn_msghdr, routing_header: &[u8]) -> Result<Control, Errno> {
+fn control_for(header: &nn_msghdr, message: &Message) -> Result<Control, Errno> {
     if header.msg_control.is_null() {
         return Ok(Control::Nothing);
     }
-    let data = cmsg::control_data(routing_header)?;
+    let mut data = cmsg::control_data(message.header(), message.ws_type())?;
     if header.msg_controllen == NN_MSG {
         return Ok(Control::Buffer(Chunk::copy_of(&data)?));
     }
-    // A record that does not fit is not begun.
-    Ok(if data.len() <= header.msg_controllen { Control::Copied(data) } else { Control::Nothing })
+    data.truncate(cmsg::deliverable(&data, header.msg_controllen));
+    Ok(if data.is_empty() { Control::Nothing } else { Control::Copied(data) })
 }
 
 impl Control {

@@ -105,6 +105,7 @@ programs! {
     stats
     symbols
     threads
+    ws
 }
 
 #[test]

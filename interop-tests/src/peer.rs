@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use crate::Trouble;
 use crate::pattern::Pattern;
+use crate::place::Wire;
 
 /// An implementation, as a program that obeys the script language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,25 @@ impl Peer {
     /// PUSH may end in a segmentation fault at its next send, and its REQ may stay without a connection.
     pub fn sends_well_after_refusal(self, pattern: Pattern) -> bool {
         self != Peer::Nng || !matches!(pattern, Pattern::PushPull | Pattern::ReqRep)
+    }
+
+    /// Whether it can connect to that listener. For an address without a path nng 1.5.2 sends a request without a
+    /// target, which mangos answers with HTTP 400.
+    pub fn reaches(self, listener: Peer, wire: Wire) -> bool {
+        (self, listener, wire) != (Peer::Nng, Peer::Mangos, Wire::Ws)
+    }
+
+    /// Whether its connecting endpoints go on after a connection that the other side closed or that was killed. Over
+    /// ws nanomsg's give up for good after a Close frame, and also when an opening handshake fails, as happens when
+    /// the next attempt meets a listener that is about to die. A REQ of nanomsg that does come back asks again with a
+    /// body that it masked in place.
+    pub fn connects_again(self, wire: Wire) -> bool {
+        (self, wire) != (Peer::Nanomsg, Wire::Ws)
+    }
+
+    /// Whether the limit of its connecting endpoints holds for messages in fragments; that of nng 1.5.2 does not.
+    pub fn limits_fragments(self, wire: Wire) -> bool {
+        (self, wire) != (Peer::Nng, Wire::Ws)
     }
 
     /// Build the programs of these peers; panics with the reason when one cannot be had.

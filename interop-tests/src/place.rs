@@ -38,6 +38,8 @@ transports! {
     Tcp, "tcp", reserve_port, &[];
     /// Unix sockets; each message begins with a type byte (R24).
     Ipc, "ipc", reserve_path, &[1];
+    /// WebSocket over the loopback interface.
+    Ws, "ws", reserve_port, &[];
 }
 
 impl Wire {
@@ -46,7 +48,7 @@ impl Wire {
         self.row().0
     }
 
-    /// What stands in front of each message's length.
+    /// What stands in front of each message's length; there is no such length over ws.
     pub fn frame_lead(self) -> &'static [u8] {
         self.row().2
     }

@@ -38,6 +38,11 @@ pub struct Scene {
 }
 
 impl Setting {
+    /// Who connects.
+    pub fn connector(&self) -> Peer {
+        if self.active_binds { self.passive } else { self.active }
+    }
+
     /// A line of the table.
     pub fn name(&self) -> String {
         let (active, passive) = self.pattern.types();
@@ -82,6 +87,10 @@ impl Setting {
             }
         }
         settings.retain(|s| s.active.speaks(s.pattern) && s.passive.speaks(s.pattern));
+        settings.retain(|s| {
+            let binder = if s.active_binds { s.active } else { s.passive };
+            s.connector().reaches(binder, s.wire)
+        });
         settings
     }
 
@@ -148,6 +157,17 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn one_way_to_connect_is_left_out_for_the_faults_of_others() {
+        let over_ws = |one, two| {
+            let all = Setting::all(one, two).into_iter();
+            all.filter(|s| s.wire == Wire::Ws && s.pattern == Pattern::Pair).count()
+        };
+        assert_eq!(over_ws(Peer::Nng, Peer::Mangos), 1);
+        assert_eq!(over_ws(Peer::Nanomsg, Peer::Mangos), 2);
+        assert_eq!(over_ws(Peer::SpmsgC, Peer::Nng), 2);
     }
 
     #[test]

@@ -94,6 +94,8 @@ fn oversize_answers(one: Peer, two: Peer) {
     let cells = Setting::all_both_roles(one, two)
         .into_iter()
         .filter(|setting| matches!(setting.pattern, Pattern::ReqRep | Pattern::Survey))
+        .filter(|setting| setting.connector().connects_again(setting.wire))
+        .filter(|setting| setting.active_binds || setting.active.limits_fragments(setting.wire))
         .zip(1_u64..)
         .map(|(setting, seed)| Cell::new(setting.name(), move |s| too_large_answer(s, setting, seed)))
         .collect();
@@ -104,6 +106,8 @@ fn oversize(one: Peer, two: Peer) {
     Peer::require(&[one, two]);
     let cells = Setting::all_both_roles(one, two)
         .into_iter()
+        .filter(|setting| setting.connector().connects_again(setting.wire))
+        .filter(|setting| !setting.active_binds || setting.passive.limits_fragments(setting.wire))
         .zip(1_u64..)
         .map(|(setting, seed)| Cell::new(setting.name(), move |stage| too_large(stage, setting, seed)))
         .collect();

@@ -67,6 +67,7 @@ fn restart(ours: Peer, foreign: Peer, ours_dies: bool) {
     Peer::require(&[ours, foreign]);
     let cells = Setting::all(ours, foreign)
         .into_iter()
+        .filter(|s| !ours_dies || s.connector().is_ours() || s.connector().connects_again(s.wire))
         .zip(1_u64..)
         .map(|(setting, seed)| {
             let is_active = setting.active.is_ours() == ours_dies;

@@ -18,14 +18,11 @@ use interop_tests::suite::process::Process;
 const PORTS: u16 = 10;
 
 /// Programs of the archive that are not run, and why.
-const EXCLUDED: [(&str, &str); 6] = [
+const EXCLUDED: [(&str, &str); 4] = [
     ("hash", "tests a data structure inside nanomsg, compiled into the test; it calls no library"),
     ("list", "tests a data structure inside nanomsg, compiled into the test; it calls no library"),
     ("trie", "tests a data structure inside nanomsg, compiled into the test; it calls no library"),
     ("win_sec_attr", "tests access rights of Windows' named pipes"),
-    // These two become lines of the table below once there is a ws transport.
-    ("ws", "tests the ws transport, which is not offered yet"),
-    ("ws_async_shutdown", "tests the ws transport, which is not offered yet"),
 ];
 
 /// One program of the table.
@@ -101,6 +98,8 @@ programs! {
     Shared term 5;
     // A wait of 100 ms may end 50 ms late at most.
     Alone timeo 5;
+    Shared ws 20;
+    Shared ws_async_shutdown 5;
     Shared zerocopy 5;
 }
 

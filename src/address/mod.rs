@@ -8,6 +8,8 @@ mod ipc;
 mod tcp;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "ws")]
+mod ws;
 
 use std::fmt;
 
@@ -15,6 +17,8 @@ use crate::limits::{ADDRESS_MAX_BYTES, ADDRESS_MAX_BYTES_RUST};
 
 pub(crate) use ipc::IpcName;
 pub(crate) use tcp::{BindHost, IpLiteral, LocalHost, RemoteHost, TcpBind, TcpConnect};
+#[cfg(feature = "ws")]
+pub(crate) use ws::{WsBind, WsConnect};
 
 /// What is accepted beyond the forms that every caller may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,9 @@ pub(crate) enum BindAddress {
     Ipc(IpcName),
     /// Interface and port.
     Tcp(TcpBind),
+    /// Interface, port and perhaps a path.
+    #[cfg(feature = "ws")]
+    Ws(WsBind),
 }
 
 /// Whom to connect to.
@@ -55,6 +62,9 @@ pub(crate) enum ConnectAddress {
     Ipc(IpcName),
     /// Host and port, and perhaps the local address to come from.
     Tcp(TcpConnect),
+    /// The same with a path.
+    #[cfg(feature = "ws")]
+    Ws(WsConnect),
 }
 
 /// Why an address cannot be used. Each variant is one errno of the C interface.
@@ -139,9 +149,16 @@ static SCHEMES: &[Scheme] = &[
         bind: |split, rules| tcp::parse_bind(split, rules).map(BindAddress::Tcp),
         connect: |split, rules| tcp::parse_connect(split, rules).map(ConnectAddress::Tcp),
     },
+    #[cfg(feature = "ws")]
+    Scheme {
+        name: "ws",
+        bind: |split, rules| ws::parse_bind(split, rules).map(BindAddress::Ws),
+        connect: |split, rules| ws::parse_connect(split, rules, 80).map(ConnectAddress::Ws),
+    },
 ];
 
 /// An address cut at its `://`.
+#[derive(Clone, Copy)]
 struct Split<'a> {
     whole: &'a [u8],
     scheme: &'static Scheme,
@@ -198,6 +215,8 @@ impl fmt::Display for BindAddress {
             BindAddress::Inproc(name) => write!(f, "inproc://{}", lossy(name)),
             BindAddress::Ipc(name) => name.fmt(f),
             BindAddress::Tcp(tcp) => tcp.fmt(f),
+            #[cfg(feature = "ws")]
+            BindAddress::Ws(ws) => ws.write("ws", f),
         }
     }
 }
@@ -209,6 +228,8 @@ impl fmt::Display for ConnectAddress {
             ConnectAddress::Inproc(name) => write!(f, "inproc://{}", lossy(name)),
             ConnectAddress::Ipc(name) => name.fmt(f),
             ConnectAddress::Tcp(tcp) => tcp.fmt(f),
+            #[cfg(feature = "ws")]
+            ConnectAddress::Ws(ws) => ws.write("ws", f),
         }
     }
 }

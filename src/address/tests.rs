@@ -98,7 +98,8 @@ fn r89_missing_separator_and_unknown_scheme() {
 fn r89_the_error_lists_what_is_known() {
     let text = BindAddress::parse("udp://x", &V4).unwrap_err().to_string();
     assert!(text.starts_with("there is no transport \"udp\": known are inproc, ipc, "), "{text}");
-    assert!(text.ends_with("tcp, in lower case"), "{text}");
+    let last = if cfg!(feature = "ws") { "tcp, ws, in lower case" } else { "tcp, in lower case" };
+    assert!(text.ends_with(last), "{text}");
     let text = ConnectAddress::parse("tcp://-host:1", &V4).unwrap_err().to_string();
     assert_eq!(
         text,
@@ -489,5 +490,79 @@ quickcheck! {
             BindAddress::parse(&text, rules).is_ok() == ConnectAddress::parse(&text, rules).is_ok()
                 || text.starts_with(b"tcp://")
         })
+    }
+}
+
+#[cfg(feature = "ws")]
+mod ws {
+    use super::*;
+
+    #[test]
+    fn r90_r91_r92_r96_ws_addresses_are_those_of_nanomsg() {
+        check_rows_both(&[
+            ("ws://", "EINVAL", "EINVAL"),
+            ("ws://*", "EINVAL", "EINVAL"),
+            ("ws:///", "EINVAL", "EINVAL"),
+            ("ws://*:5555", "ok", "EINVAL"),
+            ("ws://*:0", "EINVAL", "EINVAL"),
+            ("ws://127.0.0.1:5555", "ok", "ok"),
+            ("ws://127.0.0.1:0", "EINVAL", "EINVAL"),
+            ("ws://127.0.0.1:65536", "EINVAL", "EINVAL"),
+            ("ws://127.0.0.1:x", "EINVAL", "EINVAL"),
+            ("ws://127.0.0.1", "EINVAL", "ok"),
+            ("ws://127.0.0.1/path", "EINVAL", "ok"),
+            ("ws://127.0.0.1:5555/a/b?c", "EINVAL", "ok"),
+            ("ws://127.0.0.1:5555/a:b", "EINVAL", "ok"),
+            ("ws://127.0.0.1:5555?c", "EINVAL", "EINVAL"),
+            ("ws://127.0.0.1/x:5555", "ENODEV", "EINVAL"),
+            ("ws://:5555", "ENODEV", "EINVAL"),
+            ("ws://localhost:5555", "ENODEV", "ok"),
+            ("ws://127.0.0.1;127.0.0.1:5555", "ENODEV", "ok"),
+            ("ws://eth10000;127.0.0.1:5555", "ENODEV", "ENODEV"),
+            ("ws://-host:5555", "ENODEV", "EINVAL"),
+            ("WS://127.0.0.1:5555", "EPROTONOSUPPORT", "EPROTONOSUPPORT"),
+        ]);
+        check_rows(V4, &[("ws://[::1]:5555", "ENODEV", "EINVAL"), ("ws://[::1]", "EINVAL", "EINVAL")]);
+        check_rows(V6, &[("ws://[::1]:5555", "ok", "ok"), ("ws://[::1]", "EINVAL", "ok")]);
+    }
+
+    #[test]
+    fn r47_r48_request_gets_host_and_target_as_typed() {
+        let rows = [
+            ("ws://example.org", "example.org", 80, "/"),
+            ("ws://Example.org:8080/", "Example.org:8080", 8080, "/"),
+            ("ws://127.0.0.1;h:1/a//b/?c=d:e&f", "h:1", 1, "/a//b/?c=d:e&f"),
+            ("ws://[::1]:9/x", "[::1]:9", 9, "/x"),
+            ("ws://[::1]/x", "[::1]", 80, "/x"),
+            ("ws://h:0080", "h:0080", 80, "/"),
+        ];
+        for (text, host, port, target) in rows {
+            let ConnectAddress::Ws(address) = connect(text, RUST) else { panic!("{text}") };
+            assert_eq!((&*address.host, address.tcp.port, &*address.target), (host, port, target), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_request_is_refused() {
+        for bad in ["a b", "a\r\nHost: x", "a\0", "ä", "a#b", "\u{7f}"] {
+            check_rows_both(&[(&format!("ws://h:1/{bad}"), "EINVAL", "EINVAL")]);
+            check_rows(RUST, &[(&format!("ws://h:1/{bad}"), "EINVAL", "EINVAL")]);
+        }
+    }
+
+    #[test]
+    fn r57_a_path_can_be_bound_outside_the_c_interface() {
+        for (text, path) in [("ws://*:0", None), ("ws://:0/", Some("/")), ("ws://h:7/a/b", Some("/a/b"))] {
+            let BindAddress::Ws(address) = bind(text, RUST) else { panic!("{text}") };
+            assert_eq!(address.path.as_deref(), path);
+        }
+        check_rows(RUST, &[("ws://*:1/a?b", "EINVAL", "EINVAL"), ("ws://*/a", "EINVAL", "EINVAL")]);
+    }
+
+    #[test]
+    fn canonical_text_has_scheme_and_path() {
+        assert_eq!(bind("ws://*:7/x", RUST).to_string(), "ws://*:7/x");
+        assert_eq!(bind("ws://[127.0.0.1]:07", V4).to_string(), "ws://127.0.0.1:7");
+        assert_eq!(connect("ws://*;h/x?y", RUST).to_string(), "ws://*;h:80/x?y");
     }
 }

@@ -3,10 +3,13 @@
 //! Its [`Phase`] is declared, with the transitions that exist. Reading, and every change of phase, happens on the
 //! thread that turns the reactor; writing on whichever thread won the right to (see [`Outbound`]).
 
+mod parting;
+
 use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use mio::Token;
 use parking_lot::Mutex;
 
@@ -70,8 +73,11 @@ pub(crate) enum End {
     /// The peer broke the rules.
     #[error(transparent)]
     Wire(WireError),
-    #[error("the peer did not send its SP header within {} s", HANDSHAKE_MAX.as_secs())]
+    #[error("the peer did not send its SP header or upgrade to WebSocket within {} s", HANDSHAKE_MAX.as_secs())]
     Silent,
+    /// The session's own goodbye: nobody is at fault.
+    #[error("the peer said goodbye")]
+    Goodbye,
     /// It kept to the wire's rules and not to those of its pattern (R129).
     #[error("the peer sent a message that its pattern does not allow")]
     Pattern,
@@ -102,7 +108,7 @@ pub(crate) struct Connection {
     reactor: Arc<Reactor>,
     stream: Box<dyn Stream>,
     encoder: Box<dyn Encoder>,
-    greeting: bytes::Bytes,
+    greeting: Bytes,
     outbound: Outbound,
     /// What waits for the application; a leaf lock.
     inbound: Mutex<Credit>,
@@ -143,6 +149,10 @@ struct Reading {
     /// The last message had been read into a buffer of its own.
     last_was_large: bool,
     timer: Option<TimerKey>,
+    /// Bytes of the session's replies that may still wait to be written.
+    replies_waiting: usize,
+    /// How long the connection was a pipe, if it parted with last words.
+    lived: Option<Duration>,
 }
 
 /// What one step of reading came to.
@@ -154,6 +164,8 @@ enum Step {
     /// All was read and handled.
     Drained,
     End(End),
+    /// As `End`, once the peer has been told these words.
+    Part(Bytes, End),
 }
 
 impl Connection {
@@ -187,6 +199,8 @@ impl Connection {
                 hung_up: false,
                 last_was_large: false,
                 timer: None,
+                replies_waiting: 0,
+                lived: None,
             }),
         });
         connection.enter_reactor(connected)?;
@@ -372,6 +386,10 @@ impl Connection {
                     }
                 },
                 Step::Pause | Step::Drained => return,
+                Step::Part(words, end) => {
+                    drop(reading);
+                    return self.part(&words, &end, turn);
+                }
                 Step::End(end) => {
                     let truncated = matches!(end, End::Eof) && reading.decoder.is_mid_frame();
                     drop(reading);
@@ -401,7 +419,7 @@ impl Connection {
             return step;
         }
         match reading.decoder.body_buffer() {
-            Err(error) => return Step::End(End::Wire(error)),
+            Err(error) => return parting::refuse(&mut *reading.decoder, error),
             Ok(Some((buffer, missing))) => {
                 // The head of the next message comes along, so that a stream of large ones costs one call each.
                 let tail = turn.block.get_mut(..BODY_TAIL_BYTES).unwrap_or_default();
@@ -458,7 +476,8 @@ impl Connection {
     fn decode(&self, reading: &mut Reading, input: &mut &[u8], now: Instant, frames: &mut Frames) -> Step {
         let taken = input.len();
         let max = self.core.recv_max();
-        let mut result = Ok(());
+        let mut replied = false;
+        let mut last = None;
         loop {
             self.decode_small(reading, input, max, frames);
             match reading.decoder.next(input, max) {
@@ -472,22 +491,30 @@ impl Connection {
                     }
                 }
                 Ok(Some(Event::Ready)) => {
+                    if std::mem::take(&mut replied) {
+                        self.flush();
+                    }
                     if let Err(end) = self.open(reading, now) {
                         return Step::End(end);
                     }
                 }
+                Ok(Some(Event::Reply(reply))) => replied |= self.reply(reading, &reply),
+                Ok(Some(Event::Close(words))) => {
+                    last = Some(Step::Part(words, End::Goodbye));
+                    break;
+                }
                 Ok(None) => break,
                 Err(error) => {
-                    result = Err(error);
+                    last = Some(parting::refuse(&mut *reading.decoder, error));
                     break;
                 }
             }
         }
-        self.hand_over(reading, frames, now);
-        match result {
-            Err(error) => Step::End(End::Wire(error)),
-            Ok(()) => Step::Progress(taken - input.len()),
+        if replied {
+            self.flush();
         }
+        self.hand_over(reading, frames, now);
+        last.unwrap_or_else(|| Step::Progress(taken - input.len()))
     }
 
     fn charge(&self, message: &Message) -> bool {
@@ -548,7 +575,12 @@ impl Connection {
                     reading.leftover = Vec::new();
                     self.core.count_dropped();
                 }
-                Phase::Draining { .. } | Phase::Closed => return,
+                Phase::Draining { deadline: earlier, next_look, ended } => {
+                    let deadline = earlier.min(deadline);
+                    reading.phase = Phase::Draining { deadline, next_look, ended };
+                    return;
+                }
+                Phase::Closed => return,
                 // Nothing was ever accepted for this peer.
                 Phase::Connecting | Phase::Greeting => {
                     drop(reading);
@@ -601,13 +633,13 @@ impl Connection {
 
     /// The one way out: leaves reactor, socket and owner.
     fn end(self: &Arc<Self>, end: End, turn: &mut Turn<'_>) {
-        let phase = {
+        let (phase, mut lived) = {
             let mut reading = self.reading.lock();
             if let Some(timer) = reading.timer.take() {
                 self.reactor.cancel_timer(timer);
             }
             reading.leftover = Vec::new();
-            std::mem::replace(&mut reading.phase, Phase::Closed)
+            (std::mem::replace(&mut reading.phase, Phase::Closed), reading.lived)
         };
         if phase == Phase::Closed {
             return;
@@ -619,13 +651,13 @@ impl Connection {
         }
         self.stream.shutdown();
         let mut jobs = Jobs::new();
-        let mut lived = None;
         if let Phase::Open { pipe, since } = phase {
             lived = Some(turn.now.saturating_duration_since(since));
             self.core.detach(pipe, turn.now, &mut jobs);
         }
         jobs::run(&mut jobs);
-        // A connection that is closed from this side was counted then; how its peer leaves is no failure.
+        // A connection that is closed from this side, or parted with last words, was counted then; how its peer leaves is
+        // no failure.
         let end = if let Phase::Draining { .. } = phase { End::Local } else { end };
         self.core.count_end(&end, phase != Phase::Connecting);
         if end.is_suspicious() {

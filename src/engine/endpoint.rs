@@ -14,9 +14,10 @@ use super::socket_core::Core;
 use super::timers::TimerKey;
 use crate::address::{BindAddress, ConnectAddress};
 use crate::limits::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, CONNECT_MAX, IPC_BUSY_RETRY};
+use crate::message::WsMessageType;
 use crate::protocol::Priorities;
 use crate::transport::{self, Acceptor, Candidate, Route, SocketStream};
-use crate::wire::SessionKind;
+use crate::wire::{Facts, Session, SessionKind};
 
 /// What a pipe inherits from its endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,11 @@ impl Owner {
             dialer.connection_ended(connection, end, lived);
         }
     }
+}
+
+fn open_session(kind: &SessionKind, core: &Core, ws_message_type: WsMessageType) -> io::Result<Session> {
+    let secret = if kind.needs_secret() { transport::secret()? } else { Default::default() };
+    Ok(kind.open(core.protocol(), &Facts { secret, ws_message_type }))
 }
 
 /// Accepts until it is closed, whatever accept says (R236).
@@ -149,7 +155,10 @@ impl Listener {
 
     fn adopt(self: &Arc<Self>, stream: Box<dyn transport::Stream>) {
         let Ok(engine) = self.core.engine() else { return };
-        let session = self.session.open(self.core.protocol());
+        // Without randomness no connection, as without memory.
+        let Ok(session) = open_session(&self.session, &self.core, self.core.ws_message_type()) else {
+            return;
+        };
         let owner = Owner::Listener(Arc::clone(self));
         // Refused by the system or by a socket that is being closed: the stream is dropped, the peer sees its end.
         let _ = Connection::start(Arc::clone(&self.core), owner, engine.reactor(), stream, session, true);
@@ -196,6 +205,8 @@ pub(crate) struct Dialer {
     reactor: Arc<Reactor>,
     address: ConnectAddress,
     session: SessionKind,
+    /// As it was when the endpoint was made.
+    ws_message_type: WsMessageType,
     state: Mutex<DialState>,
 }
 
@@ -226,6 +237,7 @@ impl Dialer {
             reactor,
             address,
             session,
+            ws_message_type: core.ws_message_type(),
             state: Mutex::new(DialState {
                 dial: Dial::Waiting,
                 backoff: Backoff::new(reconnect, reconnect_max),
@@ -304,7 +316,7 @@ impl Dialer {
 
     fn connect(self: &Arc<Self>, candidate: &Candidate) -> io::Result<Arc<Connection>> {
         let stream = Box::new(SocketStream::connect(candidate, &self.core.stream_options())?);
-        let session = self.session.open(self.core.protocol());
+        let session = open_session(&self.session, &self.core, self.ws_message_type)?;
         let owner = Owner::Dialer(Arc::clone(self));
         let reactor = Arc::clone(&self.reactor);
         Connection::start(Arc::clone(&self.core), owner, reactor, stream, session, false)

@@ -26,6 +26,7 @@ use super::tempo::{Tempo, may_spin};
 use super::waiters::WaitQueue;
 use crate::error::Error;
 use crate::frames::Frames;
+use crate::message::WsMessageType;
 use crate::options::Options;
 use crate::protocol::{self, Effects, Mode, OptionRefusal, Pattern, PatternOption, Protocol};
 use crate::sys;
@@ -203,6 +204,11 @@ impl Core {
             recv_buffer: options.recv_buffer_set.then_some(options.recv_buffer),
             ipv4_only: options.ipv4_only,
         }
+    }
+
+    /// What a new WebSocket connection sends messages as.
+    pub(crate) fn ws_message_type(&self) -> WsMessageType {
+        self.state.lock().options.ws_message_type
     }
 
     /// A copy of the options.

@@ -206,9 +206,10 @@ impl Turns {
     /// There is work and nobody asleep over it: if the place is empty the I/O thread must come, for work that `can_wait`
     /// in a moment only: most likely a guest will be there before it.
     pub(super) fn work_arrived(&self, bell: &impl Doorbell, can_wait: bool) {
-        if !self.occupied.load(Ordering::SeqCst) && !(can_wait && bell.lease()) {
-            bell.ring();
+        if self.occupied.load(Ordering::SeqCst) || (can_wait && bell.lease()) {
+            return;
         }
+        bell.ring();
     }
 
     /// The calling thread waits for what a turn will bring, until the result is dropped.

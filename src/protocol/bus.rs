@@ -118,6 +118,10 @@ impl Pattern for Bus {
         }
     }
 
+    fn tidy(&mut self) {
+        self.queue.tidy();
+    }
+
     fn readiness(&self) -> Readiness {
         Readiness { recv: !self.queue.is_empty(), send: true }
     }

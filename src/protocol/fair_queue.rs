@@ -148,7 +148,7 @@ impl FairQueue {
 
     /// Retires the lane that was emptied last, now that nobody looks at its buffer any more.
     #[inline]
-    fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         if let Some(index) = self.emptied.take() {
             self.retire(index);
         }

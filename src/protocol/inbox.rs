@@ -57,9 +57,10 @@ impl Inbox {
         Some(frames.look(place))
     }
 
-    /// The memory of a burst that was taken.
-    fn give_back(&mut self) {
+    /// Gives the memory of a burst back, once all of it is taken and nobody looks at the last message any more.
+    pub(super) fn give_back(&mut self) {
         if let Some((_, frames)) = self.stretches.front_mut()
+            && frames.is_empty()
             && frames.capacity() > FRAMES_SPARE_MAX_BYTES
         {
             frames.shrink(FRAMES_SPARE_MAX_BYTES);

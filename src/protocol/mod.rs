@@ -382,6 +382,9 @@ pub(crate) trait Pattern: Send {
         Ok(Taken::Message(place.insert(self.recv(fx, now)?)))
     }
 
+    /// Nothing waits any more, and nobody looks at what was received last: memory of a burst can be given back.
+    fn tidy(&mut self) {}
+
     /// When [`handle_timeout`](Pattern::handle_timeout) is due.
     fn next_timeout(&self) -> Option<Instant> {
         None

@@ -196,6 +196,10 @@ impl<F: Framing> Pattern for Pair<F> {
         self.inbox.pop(fx).ok_or(RecvRefusal::Empty)
     }
 
+    fn tidy(&mut self) {
+        self.inbox.give_back();
+    }
+
     fn readiness(&self) -> Readiness {
         Readiness { recv: !self.inbox.is_empty(), send: matches!(self.peer, Peer::Writable(_)) }
     }

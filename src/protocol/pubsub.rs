@@ -140,6 +140,10 @@ impl Pattern for Subscriber {
         self.queue.pop(fx).map(|(_, taken)| taken).ok_or(RecvRefusal::Empty)
     }
 
+    fn tidy(&mut self) {
+        self.queue.tidy();
+    }
+
     fn readiness(&self) -> Readiness {
         Readiness { recv: !self.queue.is_empty(), send: false }
     }

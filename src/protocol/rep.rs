@@ -150,6 +150,10 @@ impl Pattern for Rep {
         Ok(message)
     }
 
+    fn tidy(&mut self) {
+        self.queue.tidy();
+    }
+
     fn readiness(&self) -> Readiness {
         let send = !matches!(self.role, Role::Cooked(Exchange::Listening));
         Readiness { recv: !self.queue.is_empty(), send }

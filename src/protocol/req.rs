@@ -263,6 +263,10 @@ impl Pattern for RawReq {
         self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
     }
 
+    fn tidy(&mut self) {
+        self.queue.tidy();
+    }
+
     fn readiness(&self) -> Readiness {
         Readiness { recv: !self.queue.is_empty(), send: self.pipes.is_writable() }
     }

@@ -134,6 +134,10 @@ impl Pattern for Surveyor {
     }
 
     /// Readable while no survey is open, so that a poller comes and collects the error (R120).
+    fn tidy(&mut self) {
+        self.queue.tidy();
+    }
+
     fn readiness(&self) -> Readiness {
         let open = matches!(self.state, State::Open { .. });
         Readiness { recv: !open || !self.queue.is_empty(), send: true }
@@ -201,6 +205,10 @@ impl Pattern for RawSurveyor {
 
     fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
         self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
+    }
+
+    fn tidy(&mut self) {
+        self.queue.tidy();
     }
 
     fn readiness(&self) -> Readiness {

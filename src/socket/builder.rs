@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Socket;
 use crate::engine::{Core, Engine};
 use crate::error::Error;
+use crate::message::WsMessageType;
 use crate::options::Options;
 use crate::protocol::{Mode, Protocol};
 
@@ -108,6 +109,11 @@ impl<S: From<Socket>> Builder<S> {
     /// [`Options::tcp_nodelay`].
     pub fn tcp_nodelay(self, value: bool) -> Self {
         self.set(|options| Ok(options.set_tcp_nodelay(value)))
+    }
+
+    /// [`Options::ws_message_type`].
+    pub fn ws_message_type(self, value: WsMessageType) -> Self {
+        self.set(|options| Ok(options.set_ws_message_type(value)))
     }
 
     /// [`Options::name`], at most 63 bytes.

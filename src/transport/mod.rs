@@ -7,6 +7,8 @@ mod ipc;
 pub(crate) mod resolve;
 mod stream;
 mod tcp;
+#[cfg(feature = "ws")]
+mod ws;
 
 use std::io::{self, IoSlice};
 
@@ -116,6 +118,11 @@ pub(crate) fn listen(
     match address {
         BindAddress::Tcp(address) => Ok((Box::new(tcp::listen(address, options)?), SessionKind::Length)),
         BindAddress::Ipc(name) => Ok((Box::new(ipc::listen(name)?), SessionKind::TypedLength)),
+        #[cfg(feature = "ws")]
+        BindAddress::Ws(address) => {
+            let carrier = Box::new(tcp::listen(&address.tcp, options)?);
+            Ok((ws::acceptor("ws", carrier, address), ws::server(address)))
+        }
         BindAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
@@ -125,6 +132,8 @@ pub(crate) fn route(address: &ConnectAddress, options: &StreamOptions) -> io::Re
     match address {
         ConnectAddress::Tcp(address) => tcp::route(address, options),
         ConnectAddress::Ipc(name) => ipc::route(name),
+        #[cfg(feature = "ws")]
+        ConnectAddress::Ws(address) => tcp::route(&address.tcp, options),
         ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
@@ -134,6 +143,18 @@ pub(crate) fn session_of(address: &ConnectAddress) -> io::Result<SessionKind> {
     match address {
         ConnectAddress::Tcp(_) => Ok(SessionKind::Length),
         ConnectAddress::Ipc(_) => Ok(SessionKind::TypedLength),
+        #[cfg(feature = "ws")]
+        ConnectAddress::Ws(address) => Ok(ws::client(address)),
         ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
+}
+
+/// Bytes that nobody can guess, for one connection; see [`SessionKind::needs_secret`].
+#[cfg(feature = "ws")]
+pub(crate) use ws::secret;
+
+/// No session without the feature `ws` asks for any.
+#[cfg(not(feature = "ws"))]
+pub(crate) fn secret() -> io::Result<[u8; 16]> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,7 +1,7 @@
 //! Bytes to messages and back, for one connection. Pure: no I/O, no clock; bytes may arrive in any split.
 //!
-//! A [`Session`] is what runs over a byte stream: the SP header and length framing of tcp and ipc here; a new
-//! one (WebSocket) is one file and one line in [`SessionKind`]. It comes in two halves, because a connection
+//! A [`Session`] is what runs over a byte stream: the SP header and length framing of tcp and ipc here, WebSocket in
+//! `ws`; a new one is one file and one line in [`SessionKind`]. It comes in two halves, because a connection
 //! reads and writes at the same time: the [`Decoder`] belongs to whoever reads, the [`Encoder`] to whoever
 //! queues.
 
@@ -9,22 +9,37 @@ mod decoder;
 mod encoder;
 mod header;
 mod send_queue;
+#[cfg(feature = "ws")]
+pub(crate) mod ws;
 
 use bytes::Bytes;
 
 use crate::frames::Frames;
-use crate::message::Message;
+use crate::message::{Message, WsMessageType};
 use crate::protocol::Protocol;
 
 pub(crate) use send_queue::SendQueue;
 
 /// What a carrier's bytes mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SessionKind {
     /// SP header, then BE64 length and payload (tcp, R18).
     Length,
     /// SP header, then type byte 01, BE64 length and payload (ipc, R24).
     TypedLength,
+    /// HTTP upgrade, then WebSocket messages (R36).
+    #[cfg(feature = "ws")]
+    WebSocket(std::sync::Arc<ws::Role>),
+}
+
+/// What a session is told about the one connection that it is for.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "ws"), allow(dead_code, reason = "only WebSocket sessions ask"))]
+pub(crate) struct Facts {
+    /// Bytes that nobody can guess; see [`SessionKind::needs_secret`].
+    pub(crate) secret: [u8; 16],
+    /// NN_WS_MSG_TYPE.
+    pub(crate) ws_message_type: WsMessageType,
 }
 
 /// Both halves of a new connection.
@@ -36,9 +51,20 @@ pub(crate) struct Session {
 }
 
 impl SessionKind {
+    /// Whether the session uses [`Facts::secret`].
+    pub(crate) fn needs_secret(&self) -> bool {
+        !matches!(self, SessionKind::Length | SessionKind::TypedLength)
+    }
+
     /// A session of a socket that speaks `protocol`.
-    pub(crate) fn open(self, protocol: Protocol) -> Session {
-        let typed = self == SessionKind::TypedLength;
+    #[cfg_attr(not(feature = "ws"), allow(unused_variables, reason = "only WebSocket sessions ask"))]
+    pub(crate) fn open(&self, protocol: Protocol, facts: &Facts) -> Session {
+        let typed = match self {
+            SessionKind::Length => false,
+            SessionKind::TypedLength => true,
+            #[cfg(feature = "ws")]
+            SessionKind::WebSocket(role) => return ws::open(role, protocol, facts),
+        };
         Session {
             decoder: Box::new(decoder::LengthDecoder::new(protocol, typed)),
             encoder: Box::new(encoder::LengthEncoder::new(typed)),
@@ -63,6 +89,12 @@ pub(crate) enum Event {
     Ready,
     /// A complete payload, all of it in the body.
     Message(Message),
+    /// To be sent to the peer now, in front of what the application sends later: a response, a pong.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code, reason = "length framing answers nothing"))]
+    Reply(Bytes),
+    /// The peer said goodbye: to be sent, and then the connection ends without anybody being at fault.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code, reason = "length framing has no goodbye"))]
+    Close(Bytes),
 }
 
 /// The receiving half.
@@ -99,6 +131,12 @@ pub(crate) trait Decoder: Send {
 
     /// Whether a frame is incomplete: at the end of the stream it is discarded (R97).
     fn is_mid_frame(&self) -> bool;
+
+    /// What the peer is told before its connection is closed for an error that this decoder returned; empty for
+    /// nothing.
+    fn last_words(&mut self, _error: &WireError) -> Bytes {
+        Bytes::new()
+    }
 }
 
 /// Bytes in front of a body: at most a type and a length.
@@ -139,6 +177,7 @@ pub(crate) trait Encoder: Send + Sync {
 
 /// What a peer did wrong. Its connection is closed, nobody else is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(not(feature = "ws"), allow(dead_code, reason = "some are WebSocket's alone"))]
 pub(crate) enum WireError {
     /// R6.
     #[error("the peer does not speak SP: its first bytes are {0:02x?}")]
@@ -161,6 +200,21 @@ pub(crate) enum WireError {
     /// No memory for what the peer sends; costs this connection only.
     #[error("no memory for a message of {0} bytes")]
     OutOfMemory(usize),
+    /// R42, R56.
+    #[error("the peer's request for an upgrade to WebSocket was refused: {status} {reason}")]
+    UpgradeRefused { status: u16, reason: &'static str },
+    /// R53.
+    #[error("the server refused the upgrade to WebSocket with HTTP status {0}")]
+    HttpStatus(u16),
+    /// R51, R52.
+    #[error("the server's response is no upgrade to WebSocket: {0}")]
+    NotUpgraded(&'static str),
+    /// R60, R65.
+    #[error("the peer broke the rules of WebSocket: {0}")]
+    Frame(&'static str),
+    /// R64.
+    #[error("the peer sent a WebSocket text that is not UTF-8")]
+    NotText,
 }
 
 #[cfg(test)]
@@ -170,7 +224,7 @@ mod tests {
     #[test]
     fn r3_greeting_is_ready_before_anything_of_the_peer_is_seen() {
         for protocol in Protocol::ALL {
-            let greeting = SessionKind::Length.open(protocol).greeting;
+            let greeting = SessionKind::Length.open(protocol, &Facts::default()).greeting;
             assert_eq!(greeting[..4], [0, b'S', b'P', 0]);
             assert_eq!(greeting[4..6], protocol.number().to_be_bytes());
             assert_eq!(greeting[6..], [0, 0]);
@@ -180,10 +234,10 @@ mod tests {
     #[test]
     fn r26_ipc_has_the_header_of_tcp() {
         for protocol in Protocol::ALL {
-            let tcp = SessionKind::Length.open(protocol);
-            let mut ipc = SessionKind::TypedLength.open(protocol);
+            let tcp = SessionKind::Length.open(protocol, &Facts::default());
+            let mut ipc = SessionKind::TypedLength.open(protocol, &Facts::default());
             assert_eq!(tcp.greeting, ipc.greeting);
-            let peer = SessionKind::Length.open(protocol.peer()).greeting;
+            let peer = SessionKind::Length.open(protocol.peer(), &Facts::default()).greeting;
             let mut input: &[u8] = &peer;
             assert!(matches!(ipc.decoder.next(&mut input, None), Ok(Some(Event::Ready))));
             assert!(input.is_empty());
@@ -192,8 +246,8 @@ mod tests {
 
     #[test]
     fn conversation_of_the_mapping_reads_as_it_is_written() {
-        let (mut req, rep) =
-            (SessionKind::Length.open(Protocol::Req), SessionKind::Length.open(Protocol::Rep));
+        let open = |protocol| SessionKind::Length.open(protocol, &Facts::default());
+        let (mut req, rep) = (open(Protocol::Req), open(Protocol::Rep));
         assert_eq!(req.greeting, [0x00, 0x53, 0x50, 0x00, 0x00, 0x30, 0x00, 0x00].as_slice());
         let mut answer = Message::from(b"World");
         answer.set_header(&[0x80, 0, 0, 1]);

@@ -42,6 +42,14 @@ impl SendQueue {
         self.bytes += piece.len();
     }
 
+    /// Appends a copy of `piece`, changed by `change`.
+    #[cfg(feature = "ws")]
+    pub(crate) fn put_changed(&mut self, piece: &[u8], change: impl FnOnce(&mut [u8])) {
+        self.put(piece);
+        let start = self.tail.len() - piece.len();
+        change(self.tail.get_mut(start..).unwrap_or_default());
+    }
+
     /// Appends `body`, by reference when it is large.
     pub(crate) fn put_bytes(&mut self, body: &Bytes) {
         if body.len() < BODY_BY_REFERENCE_BYTES {

@@ -7,6 +7,7 @@
 pub mod ledger;
 pub mod process;
 pub mod raw;
+pub mod ws;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -79,6 +79,31 @@ static const struct row TCP_WITH_IPV6[] = {
     {"tcp://localhost:P", ENODEV, 0},
 };
 
+static const struct row WS[] = {
+    {"ws://", EINVAL, EINVAL},
+    {"ws://*", EINVAL, EINVAL},
+    {"ws:///", EINVAL, EINVAL},
+    {"ws://*:P", 0, EINVAL},
+    {"ws://*:0", EINVAL, EINVAL},
+    {"ws://127.0.0.1:P", 0, 0},
+    {"ws://127.0.0.1:0", EINVAL, EINVAL},
+    {"ws://127.0.0.1:65536", EINVAL, EINVAL},
+    {"ws://127.0.0.1", EINVAL, 0},
+    {"ws://127.0.0.1/path", EINVAL, 0},
+    {"ws://127.0.0.1:P/", EINVAL, 0},
+    {"ws://127.0.0.1:P/a/b?c", EINVAL, 0},
+    {"ws://127.0.0.1:P/a b", EINVAL, EINVAL},
+    {"ws://127.0.0.1/x:P", ENODEV, EINVAL},
+    {"ws://:P", ENODEV, EINVAL},
+    {"ws://[::1]:P", ENODEV, EINVAL},
+    {"ws://localhost:P", ENODEV, 0},
+    {"ws://192.0.2.1:P", EADDRNOTAVAIL, 0},
+    {"ws://127.0.0.1;127.0.0.1:P", ENODEV, 0},
+    {"ws://eth10000;127.0.0.1:P", ENODEV, ENODEV},
+    {"ws://-hostname:P", ENODEV, EINVAL},
+    {"ws://abc...123:P", ENODEV, EINVAL},
+};
+
 static const struct row OTHERS[] = {
     {"inproc://", 0, 0},
     {"inproc://a/b c\t;:*", 0, 0},
@@ -142,6 +167,11 @@ static void r89_addresses_without_a_known_scheme (void)
 static void r90_r91_r92_tcp_addresses (void)
 {
     check_rows (TCP, COUNT (TCP), 1);
+}
+
+static void r90_r91_r92_ws_addresses (void)
+{
+    check_rows (WS, COUNT (WS), 1);
 }
 
 static int have_ipv6 (void)
@@ -451,6 +481,7 @@ static void r244_several_binds_and_connects_mix_on_one_socket (void)
 static const struct check_case CASES[] = {
     CASE (r89_addresses_without_a_known_scheme),
     CASE (r90_r91_r92_tcp_addresses),
+    CASE (r90_r91_r92_ws_addresses),
     CASE (r96_tcp_addresses_with_ipv6),
     CASE (r95_ipv4_literals_connect_when_ipv6_is_allowed),
     CASE (other_transports),

@@ -228,8 +228,8 @@ static inline int can_send (int s)
 
 /* ---- addresses ---------------------------------------------------------------------------------------- */
 
-static const char *const TRANSPORTS[] = {"inproc", "ipc", "tcp"};
-static const char *const NETWORKS[] = {"ipc", "tcp"};
+static const char *const TRANSPORTS[] = {"inproc", "ipc", "tcp", "ws"};
+static const char *const NETWORKS[] = {"ipc", "tcp", "ws"};
 
 /* A TCP port of 127.0.0.1 that the system chose. A descriptor of ours stays bound to it, without listening,
  * until the process ends, so that nobody else is given it and no connector can connect to itself by chance;
@@ -255,8 +255,8 @@ static inline void new_address (const char *transport, char address[NN_SOCKADDR_
 {
     static int number = 0;
     int n = __atomic_add_fetch (&number, 1, __ATOMIC_SEQ_CST);
-    if (strcmp (transport, "tcp") == 0)
-        snprintf (address, NN_SOCKADDR_MAX, "tcp://127.0.0.1:%d", free_port ());
+    if (strcmp (transport, "tcp") == 0 || strcmp (transport, "ws") == 0)
+        snprintf (address, NN_SOCKADDR_MAX, "%s://127.0.0.1:%d", transport, free_port ());
     else
         snprintf (address, NN_SOCKADDR_MAX, "%s://t%d-%d.sock", transport, (int) getpid (), n);
 }

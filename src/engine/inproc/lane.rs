@@ -129,7 +129,9 @@ impl End {
     }
 
     /// Sends towards the other end; called under this end's socket's lock.
-    pub(crate) fn push(&self, message: Message, jobs: &mut Jobs) -> Room {
+    pub(crate) fn push(&self, mut message: Message, jobs: &mut Jobs) -> Room {
+        // Of no meaning here, and not to be mistaken for the next WebSocket's.
+        message.set_ws_type(None);
         let bytes = message.payload_len();
         self.append(bytes, jobs, |frames| frames.push(message, bytes))
     }

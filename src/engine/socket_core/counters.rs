@@ -115,7 +115,7 @@ impl Core {
             End::ConnectFailed(_) => self.count_connect_error(),
             // Ended from this side while still connecting.
             End::Local if !was_connected => self.state.lock().stats.progress_ended(),
-            End::Local => (),
+            End::Local | End::Goodbye => (),
             End::Eof
             | End::Truncated
             | End::Io(_)

@@ -160,6 +160,9 @@ impl Core {
             take.take().map(|take| take(taken)).ok_or(RecvRefusal::Empty)
         });
         self.settle(state, now, &mut jobs);
+        if !state.pattern.readiness().recv {
+            state.pattern.tidy();
+        }
         self.mail.look_yourself(!self.timed && state.is_undisturbed());
         let is_watched_from_outside = state.recv_level.has_descriptor() && !state.recv_level.is_set();
         drop(guard);

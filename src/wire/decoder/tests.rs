@@ -1,18 +1,35 @@
 use quickcheck::{Arbitrary, Gen, quickcheck};
 
 use super::*;
-use crate::wire::{SendQueue, Session, SessionKind};
+use crate::wire::{self, Facts, SendQueue, Session};
 
-const KINDS: [SessionKind; 2] = [SessionKind::Length, SessionKind::TypedLength];
+/// The two kinds of length framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Length,
+    TypedLength,
+}
+
+impl Framing {
+    fn open(self, protocol: Protocol) -> Session {
+        let kind = match self {
+            Framing::Length => wire::SessionKind::Length,
+            Framing::TypedLength => wire::SessionKind::TypedLength,
+        };
+        kind.open(protocol, &Facts::default())
+    }
+}
+
+const KINDS: [Framing; 2] = [Framing::Length, Framing::TypedLength];
 const STEP: usize = BODY_GROWTH_STEP_BYTES;
 const BIG: usize = BODY_BY_REFERENCE_BYTES;
 
-fn decoder(kind: SessionKind, ours: Protocol) -> LengthDecoder {
-    LengthDecoder::new(ours, kind == SessionKind::TypedLength)
+fn decoder(kind: Framing, ours: Protocol) -> LengthDecoder {
+    LengthDecoder::new(ours, kind == Framing::TypedLength)
 }
 
 /// A decoder of a PULL socket that has seen the header of its PUSH peer.
-fn greeted(kind: SessionKind) -> LengthDecoder {
+fn greeted(kind: Framing) -> LengthDecoder {
     let mut decoder = decoder(kind, Protocol::Pull);
     let mut input: &[u8] = &header::sp_header(Protocol::Push);
     assert!(matches!(decoder.next(&mut input, None), Ok(Some(Event::Ready))));
@@ -34,6 +51,7 @@ fn feed(
                 bodies.push(message.body().to_vec());
             }
             Event::Ready => bodies.push(b"ready".to_vec()),
+            Event::Reply(_) | Event::Close(_) => panic!("length framing says nothing by itself"),
         }
         check_memory(decoder);
     }
@@ -52,16 +70,16 @@ fn check_memory(decoder: &LengthDecoder) {
 }
 
 /// The head of a frame as it stands in the mappings, independently of the encoder.
-fn head(kind: SessionKind, length: u64) -> Vec<u8> {
+fn head(kind: Framing, length: u64) -> Vec<u8> {
     let mut head = match kind {
-        SessionKind::Length => vec![],
-        SessionKind::TypedLength => vec![1],
+        Framing::Length => vec![],
+        Framing::TypedLength => vec![1],
     };
     head.extend_from_slice(&length.to_be_bytes());
     head
 }
 
-fn frame(kind: SessionKind, payload: &[u8]) -> Vec<u8> {
+fn frame(kind: Framing, payload: &[u8]) -> Vec<u8> {
     [&head(kind, payload.len() as u64), payload].concat()
 }
 
@@ -89,7 +107,7 @@ fn r4_greeting_is_accepted_in_every_split_and_glued_to_messages() {
 
 #[test]
 fn r4_greeting_is_accepted_byte_by_byte() {
-    let mut decoder = decoder(SessionKind::Length, Protocol::Rep);
+    let mut decoder = decoder(Framing::Length, Protocol::Rep);
     assert!(!decoder.is_mid_frame());
     let greeting = [0x00, 0x53, 0x50, 0x00, 0x00, 0x30, 0x00, 0x00];
     for byte in &greeting[..7] {
@@ -107,8 +125,8 @@ fn r6_bad_greeting_glued_to_messages_yields_no_message() {
         let result = feed(&mut decoder(kind, Protocol::Pull), &bytes, None);
         assert_eq!(result, Err(WireError::NotSp(*b"GET ")));
     }
-    let bytes = [header::sp_header(Protocol::Pub).as_slice(), &frame(SessionKind::Length, b"A")].concat();
-    let result = feed(&mut decoder(SessionKind::Length, Protocol::Pull), &bytes, None);
+    let bytes = [header::sp_header(Protocol::Pub).as_slice(), &frame(Framing::Length, b"A")].concat();
+    let result = feed(&mut decoder(Framing::Length, Protocol::Pull), &bytes, None);
     assert_eq!(result, Err(WireError::Incompatible { got: 32, expected: 80 }));
 }
 
@@ -126,7 +144,7 @@ fn r18_tcp_frames_of_the_mapping_are_read() {
         (&[0, 0, 0, 0, 0, 0, 0, 4, 0x80, 0, 0, 1], b"\x80\0\0\x01"),
     ];
     for (bytes, payload) in rows {
-        assert_eq!(feed(&mut greeted(SessionKind::Length), bytes, None), Ok(vec![payload.to_vec()]));
+        assert_eq!(feed(&mut greeted(Framing::Length), bytes, None), Ok(vec![payload.to_vec()]));
     }
 }
 
@@ -172,7 +190,7 @@ fn r22_frames_in_one_read_come_out_in_order() {
 #[test]
 fn r24_ipc_frames_of_the_mapping_are_read() {
     let hello = [1, 0, 0, 0, 0, 0, 0, 0, 9, 0x80, 0, 0, 1, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
-    let mut decoder = greeted(SessionKind::TypedLength);
+    let mut decoder = greeted(Framing::TypedLength);
     assert_eq!(feed(&mut decoder, &hello, None), Ok(vec![b"\x80\0\0\x01Hello".to_vec()]));
     assert_eq!(feed(&mut decoder, &[1, 0, 0, 0, 0, 0, 0, 0, 0], None), Ok(vec![vec![]]));
 }
@@ -181,11 +199,11 @@ fn r24_ipc_frames_of_the_mapping_are_read() {
 fn r25_every_other_type_byte_is_refused_at_once() {
     for byte in (0..=u8::MAX).filter(|byte| *byte != 1) {
         let refused = Err(WireError::MessageType(byte));
-        assert_eq!(feed(&mut greeted(SessionKind::TypedLength), &[byte], None), refused);
-        let whole = [&[byte], &frame(SessionKind::Length, b"A")[..]].concat();
-        assert_eq!(feed(&mut greeted(SessionKind::TypedLength), &whole, None), refused);
-        let second = [&frame(SessionKind::TypedLength, b"A")[..], &[byte]].concat();
-        assert_eq!(feed(&mut greeted(SessionKind::TypedLength), &second, None), refused);
+        assert_eq!(feed(&mut greeted(Framing::TypedLength), &[byte], None), refused);
+        let whole = [&[byte], &frame(Framing::Length, b"A")[..]].concat();
+        assert_eq!(feed(&mut greeted(Framing::TypedLength), &whole, None), refused);
+        let second = [&frame(Framing::TypedLength, b"A")[..], &[byte]].concat();
+        assert_eq!(feed(&mut greeted(Framing::TypedLength), &second, None), refused);
     }
 }
 
@@ -236,8 +254,8 @@ fn r80_no_limit_accepts_more_than_the_default() {
 
 #[test]
 fn r80_limit_is_looked_at_for_every_message() {
-    let mut decoder = greeted(SessionKind::Length);
-    let bytes = frame(SessionKind::Length, b"12345");
+    let mut decoder = greeted(Framing::Length);
+    let bytes = frame(Framing::Length, b"12345");
     assert!(feed(&mut decoder, &bytes, Some(5)).is_ok());
     assert!(feed(&mut decoder, &bytes, None).is_ok());
     assert!(feed(&mut decoder, &bytes, Some(4)).is_err());
@@ -285,18 +303,18 @@ fn held(decoder: &LengthDecoder) -> (usize, usize) {
 
 #[test]
 fn r81_small_bodies_allocate_no_more_than_they_claim() {
-    let mut decoder = greeted(SessionKind::Length);
-    let bytes = frame(SessionKind::Length, &pattern(100));
+    let mut decoder = greeted(Framing::Length);
+    let bytes = frame(Framing::Length, &pattern(100));
     assert_eq!(feed(&mut decoder, &bytes[..50], None), Ok(vec![]));
     assert_eq!(held(&decoder), (42, 100));
 }
 
 #[test]
 fn body_buffer_is_offered_while_a_read_of_its_own_pays() {
-    let mut decoder = greeted(SessionKind::Length);
+    let mut decoder = greeted(Framing::Length);
     assert!(decoder.body_buffer().unwrap().is_none(), "no body has begun");
     assert!(decoder.body_complete().is_none());
-    let bytes = frame(SessionKind::Length, &pattern(BIG + 1));
+    let bytes = frame(Framing::Length, &pattern(BIG + 1));
     assert_eq!(feed(&mut decoder, &bytes[..9], None), Ok(vec![]));
     let (buffer, missing) = decoder.body_buffer().unwrap().unwrap();
     assert_eq!((buffer.len(), buffer.capacity(), missing), (1, BIG + 1, BIG));
@@ -309,9 +327,9 @@ fn body_buffer_is_offered_while_a_read_of_its_own_pays() {
 
 #[test]
 fn body_buffer_always_has_room_for_a_read_that_pays() {
-    let mut decoder = greeted(SessionKind::Length);
+    let mut decoder = greeted(Framing::Length);
     let total = 4 * STEP;
-    assert_eq!(feed(&mut decoder, &head(SessionKind::Length, total as u64), None), Ok(vec![]));
+    assert_eq!(feed(&mut decoder, &head(Framing::Length, total as u64), None), Ok(vec![]));
     assert_eq!(feed(&mut decoder, &pattern(1), None), Ok(vec![]));
     for received in (1..total).step_by(BIG - 1) {
         if total - received < BIG {
@@ -329,8 +347,8 @@ fn body_buffer_always_has_room_for_a_read_that_pays() {
 #[test]
 fn large_body_is_handed_over_in_the_buffer_it_was_read_into() {
     for size in [BIG, BIG + 1, STEP, STEP + BIG, 1 << 20] {
-        let mut decoder = greeted(SessionKind::TypedLength);
-        assert_eq!(feed(&mut decoder, &head(SessionKind::TypedLength, size as u64), None), Ok(vec![]));
+        let mut decoder = greeted(Framing::TypedLength);
+        assert_eq!(feed(&mut decoder, &head(Framing::TypedLength, size as u64), None), Ok(vec![]));
         let content = pattern(size);
         let (event, address) = loop {
             let (buffer, missing) = decoder.body_buffer().unwrap().unwrap();
@@ -367,7 +385,7 @@ fn r97_partial_frame_is_known_as_such_and_complete_ones_are_out() {
 /// Payloads, and in which pieces and by which of the two ways their frames are read.
 #[derive(Clone, Debug)]
 struct Plan {
-    kind: SessionKind,
+    kind: Framing,
     messages: Vec<(Vec<u8>, usize)>,
     reads: Vec<(usize, bool)>,
 }
@@ -452,7 +470,7 @@ impl Plan {
 /// Bytes that look right for a while: frames, heads that claim anything, noise.
 #[derive(Clone, Debug)]
 struct Garbage {
-    kind: SessionKind,
+    kind: Framing,
     greeted: bool,
     bytes: Vec<u8>,
     splits: Vec<usize>,
