@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::FRAME_COPY_MAX_BYTES;
+use crate::limits::{FRAME_COPY_MAX_BYTES, FRAMES_SPARE_MAX_BYTES};
 use crate::message::Message;
 
 /// Bytes of an entry's head: the length of what follows.
@@ -103,6 +103,10 @@ impl Frames {
             // The usual case: nothing is copied, and the buffer that was emptied here is filled next.
             self.clear();
             std::mem::swap(self, other);
+            if other.bytes.capacity() > FRAMES_SPARE_MAX_BYTES {
+                // What a burst once needed.
+                other.shrink(FRAMES_SPARE_MAX_BYTES);
+            }
             return;
         }
         let rest = other.bytes.get(other.at..).unwrap_or_default();
@@ -179,7 +183,12 @@ impl Frames {
             self.bytes.drain(..self.at);
             self.at = 0;
         }
-        self.bytes.reserve(needed);
+        // A power of two: buffers that go round stay as they are.
+        let whole = self.bytes.len().saturating_add(needed);
+        if whole > self.bytes.capacity() {
+            let room = whole.checked_next_power_of_two().unwrap_or(whole);
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
     }
 }
 

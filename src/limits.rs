@@ -33,8 +33,8 @@ pub const FRAME_COPY_MAX_BYTES: usize = BODY_BY_REFERENCE_BYTES - 1;
 /// An empty receive queue of one peer keeps this many bytes; ten thousand idle peers must not hold what a burst once
 /// needed.
 pub const FRAMES_KEEP_BYTES: usize = 1024;
-/// What an empty socket keeps for the next block that one of its peers sends: what one read takes, and a little more.
-pub const FRAMES_SPARE_MAX_BYTES: usize = 256 * 1024;
+/// What an empty socket keeps for the next block that one of its peers sends: what one read takes.
+pub const FRAMES_SPARE_MAX_BYTES: usize = READ_BLOCK_BYTES;
 /// Best priority of an endpoint.
 pub const PRIORITY_BEST: u8 = 1;
 /// Worst priority of an endpoint.

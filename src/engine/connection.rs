@@ -309,6 +309,9 @@ impl Connection {
     }
 
     fn after_writing(&self, written: &Written, jobs: &mut Jobs) {
+        if written.look_later {
+            self.flush_soon();
+        }
         if written.blocked && self.stream.watches_writability_on_demand() {
             self.watch_writability(true);
         }

@@ -67,6 +67,8 @@ pub(crate) struct Written {
     pub(crate) room: bool,
     /// The wire is full and the descriptor must be watched for writability.
     pub(crate) blocked: bool,
+    /// All is written, and somebody has to look later whether that was the end of a burst.
+    pub(crate) look_later: bool,
     pub(crate) error: Option<io::Error>,
 }
 
@@ -230,7 +232,7 @@ impl Outbound {
     /// Writes until nothing waits or the wire is full, unless another thread is already at it. `write` is one gather
     /// write on the descriptor.
     pub(crate) fn write_out(&self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> Written {
-        let mut outcome = Written { room: false, blocked: false, error: None };
+        let mut outcome = Written { room: false, blocked: false, look_later: false, error: None };
         loop {
             let mut queue = self.queue.lock();
             if queue.writing || queue.blocked || queue.dead {
@@ -242,6 +244,10 @@ impl Outbound {
             }
             queue.bytes_in_flight = flight.len();
             if flight.is_empty() {
+                if !queue.scheduled && (queue.waiting.holds_much() || flight.holds_much()) {
+                    queue.scheduled = true;
+                    outcome.look_later = true;
+                }
                 return outcome;
             }
             queue.writing = true;
@@ -266,7 +272,8 @@ impl Outbound {
         queue.heard = false;
         queue.bytes_in_flight = left;
         queue.last_write = Some(Instant::now());
-        let mut outcome = Written { room: queue.credit.release(gone), blocked: false, error: None };
+        let mut outcome =
+            Written { room: queue.credit.release(gone), blocked: false, look_later: false, error: None };
         match result {
             Ok(()) => (),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
