@@ -44,6 +44,8 @@ mod error;
 pub mod limits;
 mod message;
 mod options;
+#[cfg(feature = "tls")]
+mod peer;
 mod protocol;
 mod socket;
 mod sys;
@@ -56,8 +58,12 @@ pub use engine::{Engine, IO_THREADS_VARIABLE, Statistics, set_io_threads};
 pub use error::{Error, SendError};
 pub use message::Message;
 pub use options::Options;
+#[cfg(feature = "tls")]
+pub use peer::PeerIdentity;
 pub use protocol::{Mode, Protocol};
 pub use socket::{
     Builder, Bus, Endpoint, Interest, Pair, Pair1, PollItem, Pub, Pull, Push, Rep, Req, Respondent, Socket,
     Sub, Surveyor, compat, poll,
 };
+#[cfg(feature = "tls")]
+pub use transport::tls::{TlsAuth, TlsConfig, TlsConfigBuilder, TlsError};

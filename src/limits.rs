@@ -59,6 +59,17 @@ pub const BODY_TAIL_BYTES: usize = 2 * 1024;
 /// What one read takes from the kernel at most, into the reading thread's own block.
 pub const READ_BLOCK_BYTES: usize = 128 * 1024;
 
+/// What one read of a TLS stream takes from the kernel at most, in bytes of ciphertext: four full records. Held only
+/// while they are decrypted.
+pub const TLS_READ_BYTES: usize = 64 * 1024;
+/// Plaintext that is encrypted at a time, in bytes: four full records. As much ciphertext, and a little more, waits at
+/// most for a full wire.
+pub const TLS_WRITE_BYTES: usize = 64 * 1024;
+/// Largest PEM file in bytes: the system's bundle of authorities has a quarter of a megabyte.
+pub const TLS_FILE_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Names of a peer's certificate that are kept: an authority signs few, and each connection keeps them.
+pub const PEER_NAMES_MAX: usize = 64;
+
 // Sockets and endpoints
 
 /// Longest address in bytes (nanomsg: NN_SOCKADDR_MAX 128 with the NUL; R88).

@@ -44,6 +44,9 @@ pub(crate) enum BindAddress {
     Ipc(IpcName),
     /// Interface and port.
     Tcp(TcpBind),
+    /// The same, for TLS.
+    #[cfg(feature = "tls")]
+    Tls(TcpBind),
 }
 
 /// Whom to connect to.
@@ -55,6 +58,9 @@ pub(crate) enum ConnectAddress {
     Ipc(IpcName),
     /// Host and port, and perhaps the local address to come from.
     Tcp(TcpConnect),
+    /// The same, for TLS.
+    #[cfg(feature = "tls")]
+    Tls(TcpConnect),
 }
 
 /// Why an address cannot be used. Each variant is one errno of the C interface.
@@ -139,6 +145,12 @@ static SCHEMES: &[Scheme] = &[
         bind: |split, rules| tcp::parse_bind(split, rules).map(BindAddress::Tcp),
         connect: |split, rules| tcp::parse_connect(split, rules).map(ConnectAddress::Tcp),
     },
+    #[cfg(feature = "tls")]
+    Scheme {
+        name: "tls+tcp",
+        bind: |split, rules| tcp::parse_bind(split, rules).map(BindAddress::Tls),
+        connect: |split, rules| tcp::parse_connect(split, rules).map(ConnectAddress::Tls),
+    },
 ];
 
 /// An address cut at its `://`.
@@ -198,6 +210,8 @@ impl fmt::Display for BindAddress {
             BindAddress::Inproc(name) => write!(f, "inproc://{}", lossy(name)),
             BindAddress::Ipc(name) => name.fmt(f),
             BindAddress::Tcp(tcp) => tcp.fmt(f),
+            #[cfg(feature = "tls")]
+            BindAddress::Tls(tcp) => write!(f, "tls+{tcp}"),
         }
     }
 }
@@ -209,6 +223,8 @@ impl fmt::Display for ConnectAddress {
             ConnectAddress::Inproc(name) => write!(f, "inproc://{}", lossy(name)),
             ConnectAddress::Ipc(name) => name.fmt(f),
             ConnectAddress::Tcp(tcp) => tcp.fmt(f),
+            #[cfg(feature = "tls")]
+            ConnectAddress::Tls(tcp) => write!(f, "tls+{tcp}"),
         }
     }
 }

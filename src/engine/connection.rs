@@ -22,6 +22,8 @@ use crate::limits::{
     READ_BYTES_PER_TURN,
 };
 use crate::message::Message;
+#[cfg(feature = "tls")]
+use crate::peer::PeerIdentity;
 use crate::protocol::PipeId;
 use crate::transport::Stream;
 use crate::wire::{Decoder, Encoder, Event, Session, WireError};
@@ -29,13 +31,15 @@ use crate::wire::{Decoder, Encoder, Event, Session, WireError};
 /// Where a connection stands.
 ///
 /// ```text
-/// Connecting -> Greeting -> Open -> Draining -> Closed
-///      \____________\_________\________________/^        (failure, or closed with nothing to deliver)
+/// Connecting -> Securing -> Greeting -> Open -> Draining -> Closed
+///      \____________\___________\_________\________________/^        (failure, or closed with nothing to deliver)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The operating system is connecting.
     Connecting,
+    /// The carrier's own handshake, for [`HANDSHAKE_MAX`] at most (R251); over at once where there is none.
+    Securing,
     /// Our header is on its way, the peer's is awaited until [`HANDSHAKE_MAX`] has passed (R15).
     Greeting,
     /// A pipe of the socket.
@@ -59,6 +63,12 @@ pub(crate) enum End {
     /// The operating system could not connect.
     #[error("cannot connect: {0}")]
     ConnectFailed(io::Error),
+    /// The carrier's handshake with a peer that connected to us.
+    #[error("{0}")]
+    NotSecured(io::Error),
+    /// What arrived is not what the peer can have sent, or the peer says that it does not want us.
+    #[error("the connection failed: {0}")]
+    Untrusted(io::Error),
     #[error("the peer closed the connection")]
     Eof,
     /// What had arrived of the message is discarded (R97).
@@ -89,7 +99,14 @@ impl End {
     pub(crate) fn is_suspicious(&self) -> bool {
         matches!(
             self,
-            End::Truncated | End::Wire(_) | End::Silent | End::Pattern | End::Refused | End::Overloaded
+            End::NotSecured(_)
+                | End::Untrusted(_)
+                | End::Truncated
+                | End::Wire(_)
+                | End::Silent
+                | End::Pattern
+                | End::Refused
+                | End::Overloaded
         )
     }
 }
@@ -123,6 +140,8 @@ struct Reading {
     last_was_large: bool,
     timer: Option<TimerKey>,
 }
+
+const SECURING_TOO_LONG: &str = "the peer did not finish the handshake of the secure connection in time";
 
 /// What one step of reading came to.
 enum Step {
@@ -187,9 +206,46 @@ impl Connection {
             return Err(error);
         }
         if connected {
-            self.greet(&mut reading);
+            reading.phase = Phase::Securing;
+            match self.stream.handshake() {
+                Ok(true) => self.greet(&mut reading),
+                Ok(false) => reading.timer = Some(self.add_timer(Instant::now() + HANDSHAKE_MAX)),
+                Err(error) => {
+                    let (me, end) = (Arc::clone(self), self.not_secured(error));
+                    self.reactor.submit(Task::Run(Box::new(move |turn| me.end(end, turn))));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Goes on with the carrier's handshake. True when it is over.
+    fn secure(&self, reading: &mut Reading) -> Result<bool, End> {
+        match self.stream.handshake() {
+            Ok(true) => {
+                if let Some(timer) = reading.timer.take() {
+                    self.reactor.cancel_timer(timer);
+                }
+                self.owner.connected(&self.core);
+                self.greet(reading);
+                Ok(true)
+            }
+            Ok(false) => {
+                if reading.timer.is_none() {
+                    reading.timer = Some(self.add_timer(Instant::now() + HANDSHAKE_MAX));
+                }
+                Ok(false)
+            }
+            Err(error) => Err(self.not_secured(error)),
+        }
+    }
+
+    /// For a peer that we connect to it is one more reason why that is not possible.
+    fn not_secured(&self, error: io::Error) -> End {
+        match self.owner {
+            Owner::Listener(_) => End::NotSecured(error),
+            Owner::Dialer(_) => End::ConnectFailed(error),
+        }
     }
 
     /// Sends our header at once, whatever the peer does (R3, R16), and gives the peer its time.
@@ -228,6 +284,12 @@ impl Connection {
         if room && let Some(me) = self.me.upgrade() {
             jobs.push(Job::Resume(me));
         }
+    }
+
+    /// Whom the peer proved to be.
+    #[cfg(feature = "tls")]
+    pub(crate) fn peer(&self) -> Option<&Arc<PeerIdentity>> {
+        self.stream.peer()
     }
 
     fn flush(&self) {
@@ -285,24 +347,32 @@ impl Connection {
         self.continue_drain(turn);
     }
 
-    fn connecting(self: &Arc<Self>, turn: &mut Turn<'_>) -> bool {
+    /// Before the session begins. True while that is so; `newly` is set when it just began.
+    fn connecting(self: &Arc<Self>, newly: &mut bool, turn: &mut Turn<'_>) -> bool {
         let mut reading = self.reading.lock();
-        if reading.phase != Phase::Connecting {
-            return false;
-        }
-        match self.stream.finish_connect() {
+        let connected = match reading.phase {
+            Phase::Connecting => self.stream.finish_connect().map_err(End::ConnectFailed),
+            Phase::Securing => Ok(true),
+            _ => return false,
+        };
+        let secured = match connected {
             Ok(true) => {
-                self.owner.connected(&self.core);
                 if self.stream.watches_writability_on_demand() {
                     self.watch_writability(false);
                 }
-                self.greet(&mut reading);
-                false
+                reading.phase = Phase::Securing;
+                self.secure(&mut reading)
             }
-            Ok(false) => true,
-            Err(error) => {
+            other => other,
+        };
+        match secured {
+            Ok(over) => {
+                *newly = over;
+                !over
+            }
+            Err(end) => {
                 drop(reading);
-                self.end(End::ConnectFailed(error), turn);
+                self.end(end, turn);
                 true
             }
         }
@@ -332,7 +402,7 @@ impl Connection {
 
     fn read_step(&self, reading: &mut Reading, turn: &mut Turn<'_>) -> Step {
         match reading.phase {
-            Phase::Connecting | Phase::Closed => return Step::Pause,
+            Phase::Connecting | Phase::Securing | Phase::Closed => return Step::Pause,
             Phase::Draining { .. } => return outcome(self.stream.read(turn.block)),
             Phase::Greeting | Phase::Open { .. } => (),
         }
@@ -438,7 +508,16 @@ impl Connection {
         self.hand_over(reading, batch, now);
     }
 
-    fn hand_over(&self, reading: &Reading, batch: Vec<Message>, now: Instant) {
+    fn hand_over(
+        &self,
+        reading: &Reading,
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut))] mut batch: Vec<Message>,
+        now: Instant,
+    ) {
+        #[cfg(feature = "tls")]
+        if let Some(peer) = self.stream.peer() {
+            batch.iter_mut().for_each(|message| message.set_peer(peer));
+        }
         if let Phase::Open { pipe, .. } = reading.phase {
             jobs::run(self.core.deliver(pipe, batch, now));
         }
@@ -472,7 +551,7 @@ impl Connection {
                 }
                 Phase::Draining { .. } | Phase::Closed => return,
                 // Nothing was ever accepted for this peer.
-                Phase::Connecting | Phase::Greeting => {
+                Phase::Connecting | Phase::Securing | Phase::Greeting => {
                     drop(reading);
                     return self.end(End::Local, turn);
                 }
@@ -549,9 +628,11 @@ impl Connection {
         jobs::run(jobs);
         // A connection that is closed from this side was counted then; how its peer leaves is no failure.
         let end = if let Phase::Draining { .. } = phase { End::Local } else { end };
-        self.core.count_end(&end, phase != Phase::Connecting);
+        let dialling = matches!(phase, Phase::Connecting | Phase::Securing);
+        let was_connected = !dialling || matches!(self.owner, Owner::Listener(_));
+        self.core.count_end(&end, was_connected);
         if end.is_suspicious() {
-            self.core.report(&self.owner.address(), &end);
+            self.core.connection_failed(self.endpoint(), &self.owner.address(), &end);
         }
         self.owner.ended(self, &end, lived);
         self.core.remove_connection(self);
@@ -566,6 +647,7 @@ fn outcome(read: io::Result<usize>) -> Step {
         Err(error) => match error.kind() {
             io::ErrorKind::WouldBlock => Step::Pause,
             io::ErrorKind::Interrupted => Step::Progress(0),
+            io::ErrorKind::InvalidData => Step::End(End::Untrusted(error)),
             _ => Step::End(End::Io(error)),
         },
     }
@@ -573,13 +655,15 @@ fn outcome(read: io::Result<usize>) -> Step {
 
 impl Source for Connection {
     fn ready(self: Arc<Self>, ready: Ready, turn: &mut Turn<'_>) {
-        if self.connecting(turn) {
+        let mut newly = false;
+        if self.connecting(&mut newly, turn) {
             return;
         }
         if ready.write {
             self.writable(turn);
         }
-        if ready.read {
+        // Behind the end of its handshake a carrier may hold bytes of the session already.
+        if ready.read || newly {
             self.readable(turn);
         }
     }
@@ -604,6 +688,10 @@ impl Source for Connection {
             reading.phase
         };
         match phase {
+            Phase::Securing => {
+                let late = io::Error::new(io::ErrorKind::TimedOut, SECURING_TOO_LONG);
+                self.end(self.not_secured(late), turn);
+            }
             Phase::Greeting => self.end(End::Silent, turn),
             Phase::Draining { .. } => self.continue_drain(turn),
             Phase::Connecting | Phase::Open { .. } | Phase::Closed => (),

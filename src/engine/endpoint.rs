@@ -15,7 +15,7 @@ use super::timers::TimerKey;
 use crate::address::{BindAddress, ConnectAddress};
 use crate::limits::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, CONNECT_MAX, IPC_BUSY_RETRY};
 use crate::protocol::Priorities;
-use crate::transport::{self, Acceptor, Candidate, Route, SocketStream};
+use crate::transport::{self, Acceptor, Candidate, Connector, Route};
 use crate::wire::SessionKind;
 
 /// What a pipe inherits from its endpoint.
@@ -47,7 +47,7 @@ impl Owner {
         }
     }
 
-    /// The operating system has connected.
+    /// The operating system has connected, and the carrier's handshake is over.
     pub(crate) fn connected(&self, core: &Core) {
         if let Owner::Dialer(dialer) = self {
             dialer.disarm();
@@ -195,6 +195,7 @@ pub(crate) struct Dialer {
     info: EndpointInfo,
     reactor: Arc<Reactor>,
     address: ConnectAddress,
+    connector: Box<dyn Connector>,
     session: SessionKind,
     state: Mutex<DialState>,
 }
@@ -208,8 +209,8 @@ struct DialState {
 }
 
 impl Dialer {
-    /// Makes the endpoint; attempts run on the reactor's thread, the first one at once. Fails only when the engine
-    /// cannot start.
+    /// Makes the endpoint; attempts run on the reactor's thread, the first one at once. Fails when the engine
+    /// cannot start, or the carrier lacks what it needs.
     pub(crate) fn start(
         core: &Arc<Core>,
         info: EndpointInfo,
@@ -217,14 +218,16 @@ impl Dialer {
         reconnect: Duration,
         reconnect_max: Duration,
     ) -> io::Result<Arc<Dialer>> {
-        let reactor = core.engine()?.reactor();
+        let connector = transport::connector(&address, &core.stream_options())?;
         let session = transport::session_of(&address)?;
+        let reactor = core.engine()?.reactor();
         let dialer = Arc::new_cyclic(|me| Dialer {
             me: me.clone(),
             core: Arc::clone(core),
             info,
             reactor,
             address,
+            connector,
             session,
             state: Mutex::new(DialState {
                 dial: Dial::Waiting,
@@ -303,7 +306,7 @@ impl Dialer {
     }
 
     fn connect(self: &Arc<Self>, candidate: &Candidate) -> io::Result<Arc<Connection>> {
-        let stream = Box::new(SocketStream::connect(candidate, &self.core.stream_options())?);
+        let stream = self.connector.connect(candidate, &self.core.stream_options())?;
         let session = self.session.open(self.core.protocol());
         let owner = Owner::Dialer(Arc::clone(self));
         let reactor = Arc::clone(&self.reactor);

@@ -1,5 +1,6 @@
-//! Carriers: how bytes reach the peer. [`listen`] and [`route`] are the table: a new carrier is one file that
-//! supplies [`Acceptor`] and [`Stream`], and one line in each.
+//! Carriers: how bytes reach the peer. [`listen`], [`connector`], [`route`] and [`session_of`] are the table: a new
+//! carrier is one file that supplies [`Acceptor`], [`Connector`] and [`Stream`], and one line in each. Carriers know
+//! nothing of sessions: a row joins one to the other.
 //!
 //! inproc is no carrier: its messages move from socket to socket, in the engine.
 
@@ -7,6 +8,8 @@ mod ipc;
 pub(crate) mod resolve;
 mod stream;
 mod tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 use std::io::{self, IoSlice};
 
@@ -36,6 +39,18 @@ pub(crate) trait Stream: Send + Sync {
     /// After the descriptor became ready for the first time: whether the connection is up, or why not.
     fn finish_connect(&self) -> io::Result<bool>;
 
+    /// Once the connection is up: the carrier's own handshake, before the first byte of the session. True when it is
+    /// over; false to be called again when the descriptor is ready. `InvalidData` says why the peer is not wanted.
+    fn handshake(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Whom the handshake proved to be there.
+    #[cfg(feature = "tls")]
+    fn peer(&self) -> Option<&std::sync::Arc<crate::peer::PeerIdentity>> {
+        None
+    }
+
     /// Reads what is there, at most `block.len()` bytes; `Ok(0)` is the end of the stream.
     fn read(&self, block: &mut [u8]) -> io::Result<usize>;
 
@@ -44,7 +59,8 @@ pub(crate) trait Stream: Send + Sync {
     /// the stream.
     fn read_body(&self, buffer: &mut Vec<u8>, missing: usize, tail: &mut [u8]) -> io::Result<(usize, usize)>;
 
-    /// One gather write; never raises SIGPIPE.
+    /// One gather write; never raises SIGPIPE. After `WouldBlock` the next write must begin with the same bytes: a
+    /// carrier that transforms them may have begun.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Says that nothing more will be written.
@@ -71,6 +87,21 @@ pub(crate) trait Acceptor: Send + Sync {
     fn close(&self);
 }
 
+/// The connecting side of an endpoint. What it keeps of the options is as it was when the endpoint was made.
+pub(crate) trait Connector: Send + Sync {
+    /// Starts to connect.
+    fn connect(&self, candidate: &Candidate, options: &StreamOptions) -> io::Result<Box<dyn Stream>>;
+}
+
+/// Nothing but the operating system's stream.
+struct Plain;
+
+impl Connector for Plain {
+    fn connect(&self, candidate: &Candidate, options: &StreamOptions) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(SocketStream::connect(candidate, options)?))
+    }
+}
+
 /// What a descriptor is watched for.
 fn interest(write: bool) -> Interest {
     if write { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
@@ -85,6 +116,8 @@ pub(crate) struct StreamOptions {
     /// SO_RCVBUF, only if the program set the option.
     pub(crate) recv_buffer: Option<usize>,
     pub(crate) ipv4_only: bool,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: tls::TlsConfig,
 }
 
 /// One way to reach a peer: from an optional local address to a remote one.
@@ -110,15 +143,34 @@ pub(crate) fn listen(
     match address {
         BindAddress::Tcp(address) => Ok((Box::new(tcp::listen(address, options)?), SessionKind::Length)),
         BindAddress::Ipc(name) => Ok((Box::new(ipc::listen(name)?), SessionKind::TypedLength)),
+        #[cfg(feature = "tls")]
+        BindAddress::Tls(address) => {
+            Ok((Box::new(tls::listen(address, "tls+tcp", options)?), SessionKind::Length))
+        }
         BindAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
-/// The table of connecting transports.
+/// The table of what connects.
+pub(crate) fn connector(
+    address: &ConnectAddress,
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))] options: &StreamOptions,
+) -> io::Result<Box<dyn Connector>> {
+    match address {
+        ConnectAddress::Tcp(_) | ConnectAddress::Ipc(_) => Ok(Box::new(Plain)),
+        #[cfg(feature = "tls")]
+        ConnectAddress::Tls(address) => Ok(Box::new(tls::connector(address, options)?)),
+        ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// The table of where to connect to.
 pub(crate) fn route(address: &ConnectAddress, options: &StreamOptions) -> io::Result<Route> {
     match address {
         ConnectAddress::Tcp(address) => tcp::route(address, options),
         ConnectAddress::Ipc(name) => ipc::route(name),
+        #[cfg(feature = "tls")]
+        ConnectAddress::Tls(address) => tcp::route(address, options),
         ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
@@ -128,6 +180,8 @@ pub(crate) fn session_of(address: &ConnectAddress) -> io::Result<SessionKind> {
     match address {
         ConnectAddress::Tcp(_) => Ok(SessionKind::Length),
         ConnectAddress::Ipc(_) => Ok(SessionKind::TypedLength),
+        #[cfg(feature = "tls")]
+        ConnectAddress::Tls(_) => Ok(SessionKind::Length),
         ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
