@@ -31,4 +31,6 @@ mod stat;
 mod symbol;
 mod table;
 mod term;
+#[cfg(feature = "tls")]
+mod tls;
 mod transfer;

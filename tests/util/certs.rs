@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use spmsg::{TlsConfig, TlsConfigBuilder};
 
 /// An authority.
@@ -79,6 +81,11 @@ impl Identity {
         Identity { cert, key: key.serialize_pem() }
     }
 
+    fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let chain = CertificateDer::from_pem_slice(self.cert.as_bytes()).expect("PEM");
+        (vec![chain], PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("PEM"))
+    }
+
     /// A server that is this one.
     pub fn server(&self) -> TlsConfigBuilder {
         TlsConfig::builder().cert_pem(&self.cert).key_pem(&self.key)
@@ -88,4 +95,40 @@ impl Identity {
 /// The cryptography of peers that are played by hand.
 pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// What a client by hand uses.
+pub fn hand_client(authority: &Authority, identity: Option<&Identity>) -> rustls::ClientConfig {
+    hand_client_of(authority, identity, rustls::DEFAULT_VERSIONS)
+}
+
+pub fn hand_client_of(
+    authority: &Authority,
+    identity: Option<&Identity>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("PEM")).expect("an authority");
+    let builder = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .expect("known versions")
+        .with_root_certificates(roots);
+    match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = identity.der();
+            builder.with_client_auth_cert(chain, key).expect("a pair")
+        }
+    }
+}
+
+/// What a server by hand uses.
+pub fn hand_server(identity: &Identity) -> rustls::ServerConfig {
+    let (chain, key) = identity.der();
+    rustls::ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("known versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a pair")
 }

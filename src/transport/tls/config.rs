@@ -84,6 +84,14 @@ pub(super) enum Source {
 }
 
 /// What one PEM text is for.
+///
+/// ```
+/// use spmsg::compat::{self, TlsPart};
+/// let pair = spmsg::Pair::new()?;
+/// let missing = compat::set_tls_file(pair.socket(), TlsPart::Authorities, b"/nowhere/ca.pem");
+/// assert!(matches!(missing, Err(spmsg::Error::Os { .. })));
+/// # Ok::<(), spmsg::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsPart {
     /// Certificates of authorities that are trusted.
@@ -131,7 +139,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     io::Read::read_to_end(&mut io::Read::take(std::fs::File::open(path)?, max as u64), &mut text)?;
     if text.len() > TLS_FILE_MAX_BYTES {
         let why = format!("it has more than {TLS_FILE_MAX_BYTES} bytes");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     Ok(text)
 }

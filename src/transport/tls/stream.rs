@@ -230,9 +230,10 @@ impl TlsStream {
         chain.first().map(|certificate| Arc::new(identity(certificate)))
     }
 
-    /// Announces the end and writes what is left, as far as the kernel takes it.
+    /// Announces the end and writes what is left, as far as the kernel takes it. In the middle of a handshake there
+    /// is nothing whose end could be announced.
     fn announce_end(&self, output: &mut Output) {
-        {
+        if self.peer.get().is_some() {
             let mut tls = self.tls.lock();
             tls.send_close_notify();
             // Fails for lack of memory only, and a Vec does not say so.
