@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use certs::{Authority, Identity, Period, hand_client, hand_client_of, hand_server};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, HandshakeKind, ServerConnection};
-use spmsg::{Endpoint, Error, Protocol, Socket, TlsAuth, TlsConfig, TlsError};
+use spmsg::{Endpoint, Engine, Error, Pair, Protocol, Socket, TlsAuth, TlsConfig, TlsError};
 use util::raw::header;
 use util::{DEADLINE, pattern, socket, wait_for_pipes, wait_until};
 
@@ -818,4 +818,21 @@ fn keys_are_never_shown() {
     let secret: String = server.key.lines().filter(|line| !line.starts_with('-')).collect();
     assert!(!shown.contains("PRIVATE") && !shown.contains(&secret[..20]), "{shown}");
     assert!(shown.contains("key: true"), "{shown}");
+}
+
+#[test]
+fn what_comes_along_with_the_end_of_the_handshake_is_read() {
+    let (authority, server) = authority_and_server();
+    let (server, client) = (server.server().build().unwrap(), authority.client().build().unwrap());
+    // On threads of their own the sides overtake each other in every way.
+    let engines = [Engine::new(1).unwrap(), Engine::new(1).unwrap()];
+    for round in 0..300 {
+        let bound = Pair::builder().tls(&server).engine(&engines[0]).build().unwrap();
+        let connected = Pair::builder().tls(&client).engine(&engines[1]).build().unwrap();
+        connected.connect(bound.bind(ANY_PORT).unwrap().address()).unwrap();
+        wait_for_pipes(bound.socket(), 1);
+        wait_for_pipes(connected.socket(), 1);
+        let broken = [&bound, &connected].map(|side| side.statistics().unwrap().broken_connections);
+        assert_eq!(broken, [0, 0], "round {round}: an attempt failed, and only the next one came up");
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use crate::Trouble;
 use crate::pattern::Pattern;
+use crate::place::Wire;
 
 /// An implementation, as a program that obeys the script language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,11 @@ impl Peer {
     /// Whether it has this pattern; nanomsg's interface has no version 1 of PAIR.
     pub fn speaks(self, pattern: Pattern) -> bool {
         pattern != Pattern::Pair1 || !matches!(self, Peer::SpmsgC | Peer::Nanomsg)
+    }
+
+    /// Whether it has this transport; nanomsg has no TLS.
+    pub fn carries(self, wire: Wire) -> bool {
+        wire != Wire::Tls || self != Peer::Nanomsg
     }
 
     /// Whether it has no receive limit until one is set; the others begin with 1 MiB.

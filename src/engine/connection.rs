@@ -25,7 +25,7 @@ use crate::message::Message;
 #[cfg(feature = "tls")]
 use crate::peer::PeerIdentity;
 use crate::protocol::PipeId;
-use crate::transport::Stream;
+use crate::transport::{Handshake, Stream};
 use crate::wire::{Decoder, Encoder, Event, Session, WireError};
 
 /// Where a connection stands.
@@ -208,8 +208,15 @@ impl Connection {
         if connected {
             reading.phase = Phase::Securing;
             match self.stream.handshake() {
-                Ok(true) => self.greet(&mut reading),
-                Ok(false) => reading.timer = Some(self.add_timer(Instant::now() + HANDSHAKE_MAX)),
+                Ok(Handshake::None) => self.greet(&mut reading),
+                Ok(Handshake::Over) => {
+                    self.greet(&mut reading);
+                    // No event tells of what was read along with the end of the handshake.
+                    Arc::clone(self).tell(Notice::Resume);
+                }
+                Ok(Handshake::Unfinished) => {
+                    reading.timer = Some(self.add_timer(Instant::now() + HANDSHAKE_MAX))
+                }
                 Err(error) => {
                     let (me, end) = (Arc::clone(self), self.not_secured(error));
                     self.reactor.submit(Task::Run(Box::new(move |turn| me.end(end, turn))));
@@ -222,7 +229,7 @@ impl Connection {
     /// Goes on with the carrier's handshake. True when it is over.
     fn secure(&self, reading: &mut Reading) -> Result<bool, End> {
         match self.stream.handshake() {
-            Ok(true) => {
+            Ok(Handshake::None | Handshake::Over) => {
                 if let Some(timer) = reading.timer.take() {
                     self.reactor.cancel_timer(timer);
                 }
@@ -230,7 +237,7 @@ impl Connection {
                 self.greet(reading);
                 Ok(true)
             }
-            Ok(false) => {
+            Ok(Handshake::Unfinished) => {
                 if reading.timer.is_none() {
                     reading.timer = Some(self.add_timer(Instant::now() + HANDSHAKE_MAX));
                 }

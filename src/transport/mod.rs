@@ -39,10 +39,10 @@ pub(crate) trait Stream: Send + Sync {
     /// After the descriptor became ready for the first time: whether the connection is up, or why not.
     fn finish_connect(&self) -> io::Result<bool>;
 
-    /// Once the connection is up: the carrier's own handshake, before the first byte of the session. True when it is
-    /// over; false to be called again when the descriptor is ready. `InvalidData` says why the peer is not wanted.
-    fn handshake(&self) -> io::Result<bool> {
-        Ok(true)
+    /// Once the connection is up: the carrier's own handshake, before the first byte of the session. To be called
+    /// again when the descriptor is ready, until it is over. `InvalidData` says why the peer is not wanted.
+    fn handshake(&self) -> io::Result<Handshake> {
+        Ok(Handshake::None)
     }
 
     /// Whom the handshake proved to be there.
@@ -74,6 +74,17 @@ pub(crate) trait Stream: Send + Sync {
 
     /// Whether closing now loses nothing: all is acknowledged and no input is unread.
     fn is_settled(&self) -> bool;
+}
+
+/// How far a carrier's handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handshake {
+    /// The carrier has none.
+    None,
+    /// Waits for the descriptor to be ready.
+    Unfinished,
+    /// The session may begin; bytes of it may have been read already.
+    Over,
 }
 
 /// A listening descriptor.

@@ -20,7 +20,7 @@ use super::identity::identity;
 use super::refusal::{Refusal, failure};
 use crate::limits::{GATHER_SLICES_MAX, IDLE_BUFFER_KEEP_BYTES, TLS_READ_BYTES, TLS_WRITE_BYTES};
 use crate::peer::PeerIdentity;
-use crate::transport::{SocketStream, Stream};
+use crate::transport::{Handshake, SocketStream, Stream};
 
 /// Whether the certificates that a peer showed are good: where the handshake goes on without.
 pub(super) type Recheck = Box<dyn Fn(&[CertificateDer<'_>]) -> bool + Send + Sync>;
@@ -286,12 +286,12 @@ impl Stream for TlsStream {
         self.socket.finish_connect()
     }
 
-    fn handshake(&self) -> io::Result<bool> {
-        let over = self.shake()?;
-        if over {
-            self.peer.get_or_init(|| self.identify());
+    fn handshake(&self) -> io::Result<Handshake> {
+        if !self.shake()? {
+            return Ok(Handshake::Unfinished);
         }
-        Ok(over)
+        self.peer.get_or_init(|| self.identify());
+        Ok(Handshake::Over)
     }
 
     fn peer(&self) -> Option<&Arc<PeerIdentity>> {
