@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/*  Room for a folder and the name of a file in it.  */
+#define TLS_PATH_BYTES 512
+
 #ifdef PEER_IS_NNG
 
 #include <nng/compat/nanomsg/nn.h>
@@ -109,7 +112,7 @@ static void print_version (void)
 static nng_tls_config *tls_config (const char *folder, int server)
 {
     nng_tls_config *config;
-    char path[512];
+    char path[TLS_PATH_BYTES];
 
     if (nng_tls_config_alloc (&config, server ? NNG_TLS_MODE_SERVER : NNG_TLS_MODE_CLIENT) != 0)
         return NULL;
@@ -224,7 +227,7 @@ static int library_tls (int fd, const char *folder)
         const char *name;
     } files[] = {{NN_TLS_CA_FILE, "ca"}, {NN_TLS_CERT_FILE, "cert"}, {NN_TLS_KEY_FILE, "key"}};
     int required = NN_TLS_AUTH_REQUIRED;
-    char path[512];
+    char path[TLS_PATH_BYTES];
     size_t i;
 
     for (i = 0; i < sizeof files / sizeof files[0]; ++i) {

@@ -301,7 +301,7 @@ static void do_opt (const char *name, const char *text)
     fail ("no such option");
 }
 
-static char tls_folder[512];
+static char tls_folder[TLS_PATH_BYTES - 16];
 
 static void do_tls (const char *folder)
 {
