@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rules of inproc, ipc and tcp, of the patterns, and of connections.
+/// The rules of inproc, ipc, tcp and TLS, of the patterns, and of connections.
 fn required() -> impl Iterator<Item = u32> {
-    (1..=35).chain(77..=98).chain(101..=245).chain([252])
+    (1..=35).chain(73..=98).chain(101..=245).chain([251, 252])
 }
 
 fn root() -> PathBuf {
