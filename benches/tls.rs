@@ -91,7 +91,11 @@ impl Bench {
                 stream.write_all(&block)?;
             }
             stream.conn.send_close_notify();
-            Ok(stream.flush()?)
+            stream.flush()?;
+            stream.sock.shutdown(std::net::Shutdown::Write)?;
+            // Closing with unread tickets would reset the connection.
+            let _ = stream.sock.read_to_end(&mut Vec::new());
+            Ok(())
         });
         let tls = ServerConnection::new(Arc::new(hand_server(&self.server)))?;
         let mut stream = StreamOwned::new(tls, listener.accept()?.0);
@@ -105,6 +109,7 @@ impl Bench {
             }
         }
         let rate = bytes as f64 / begun.elapsed().as_secs_f64();
+        drop(stream);
         sender.join().map_err(|_| "the sender panicked")??;
         Ok(rate)
     }

@@ -62,9 +62,9 @@ pub const READ_BLOCK_BYTES: usize = 128 * 1024;
 /// What one read of a TLS stream takes from the kernel at most, in bytes of ciphertext: four full records. Held only
 /// while they are decrypted.
 pub const TLS_READ_BYTES: usize = 64 * 1024;
-/// Plaintext that is encrypted at a time, in bytes: four full records. As much ciphertext, and a little more, waits at
-/// most for a full wire.
-pub const TLS_WRITE_BYTES: usize = 64 * 1024;
+/// Plaintext that is encrypted at a time, in bytes: eight full records, so that a message of 64 KiB leaves in one write
+/// with its head. As much ciphertext, and a little more, waits at most for a full wire.
+pub const TLS_WRITE_BYTES: usize = 128 * 1024;
 /// Largest PEM file in bytes: the system's bundle of authorities has a quarter of a megabyte.
 pub const TLS_FILE_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Names of a peer's certificate that are kept: an authority signs few, and each connection keeps them.

@@ -110,7 +110,9 @@ impl Output {
 
 impl TlsStream {
     /// `tls` begins, or awaits the beginning, as soon as the socket is connected.
-    pub(super) fn new(socket: SocketStream, tls: Tls, recheck: Recheck) -> TlsStream {
+    pub(super) fn new(socket: SocketStream, mut tls: Tls, recheck: Recheck) -> TlsStream {
+        // What is encrypted at a time is bounded here, by TLS_WRITE_BYTES.
+        tls.set_buffer_limit(None);
         TlsStream {
             socket,
             input: Mutex::new(Input::default()),
