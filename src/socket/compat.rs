@@ -208,7 +208,10 @@ pub fn set_tls_server_name(socket: &Socket, name: &str) -> Result<(), Error> {
     let config = socket.options()?.tls().clone();
     let name = Some(name).filter(|name| !name.is_empty());
     let config = config.with_server_name(name).map_err(|error| tls_refused(socket, error))?;
-    socket.set_options(|options| Ok(options.set_tls(&config)).map(drop))
+    socket.set_options(|options| {
+        options.set_tls(&config);
+        Ok(())
+    })
 }
 
 /// Sets what is asked of TLS peers, for endpoints made afterwards; `None` for the default of each side.
@@ -226,7 +229,8 @@ pub fn set_tls_server_name(socket: &Socket, name: &str) -> Result<(), Error> {
 pub fn set_tls_auth(socket: &Socket, auth: Option<TlsAuth>) -> Result<(), Error> {
     socket.set_options(|options| {
         let config = options.tls().with_auth(auth);
-        Ok(options.set_tls(&config)).map(drop)
+        options.set_tls(&config);
+        Ok(())
     })
 }
 
