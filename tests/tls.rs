@@ -6,6 +6,7 @@ mod util;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -727,6 +728,30 @@ fn early_data_is_never_accepted() {
         let mut hand = Hand::new(Connection::Client(tls), tcp).shake();
         hand.greet(Protocol::Push);
     }
+}
+
+#[test]
+fn renegotiation_is_refused() {
+    let (_, server) = authority_and_server();
+    let pull = with_tls(Protocol::Pull, &server.server().build().unwrap());
+    let listener = pull.bind(ANY_PORT).unwrap();
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-tls1_2", "-connect", place(&listener)])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("openssl is needed: apt-get install openssl");
+    let mut orders = client.stdin.take().unwrap();
+    wait_until("the handshake", || pull.statistics().unwrap().accepted_connections == 1);
+    // s_client reads a line at a time: one that is only R asks for new keys.
+    orders.write_all(b"R\n").unwrap();
+    let mut said = String::new();
+    client.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    drop(orders);
+    client.wait().unwrap();
+    assert!(said.contains("no renegotiation"), "{said}");
+    wait_until("the end", || pull.statistics().unwrap().broken_connections == 1);
 }
 
 #[test]

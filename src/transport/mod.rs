@@ -78,6 +78,7 @@ pub(crate) trait Stream: Send + Sync {
 
 /// How far a carrier's handshake is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no carrier without TLS has one"))]
 pub(crate) enum Handshake {
     /// The carrier has none.
     None,

@@ -123,25 +123,26 @@ impl TlsStream {
         }
     }
 
-    /// Gives TLS some ciphertext and has it decrypted. What it wants to send is sent on an error only: the peer
-    /// learns why (an alert). In an established connection nothing else is urgent: an answer to a change of keys goes
-    /// out in front of the next data.
+    /// Gives TLS some ciphertext and has it decrypted. What it wants to send in answer leaves at once if nobody is
+    /// writing, and otherwise in front of what is written next: alerts that say why this peer is not wanted, or that
+    /// keys are not negotiated anew. There are few, TLS itself sees to that.
     fn feed(&self, input: &mut Input, tls: &mut MutexGuard<'_, Tls>) -> io::Result<()> {
         let mut rest = input.rest();
         let before = rest.len();
         tls.read_tls(&mut rest)?;
         let taken = before - rest.len();
         input.at += taken;
-        match tls.process_new_packets() {
+        let processed = tls.process_new_packets();
+        if tls.wants_write()
+            && let Some(mut output) = self.output.try_lock()
+        {
+            // What the kernel does not take now leaves with the next write; what it cannot take, nobody misses.
+            let _ = output.take(tls).and_then(|()| output.push(&self.socket));
+        }
+        match processed {
             Ok(_) if taken == 0 && before > 0 => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => Ok(()),
-            Err(error) => {
-                if let Some(mut output) = self.output.try_lock() {
-                    // The connection is lost either way.
-                    let _ = output.take(tls).and_then(|()| output.push(&self.socket));
-                }
-                Err(failure(&error))
-            }
+            Err(error) => Err(failure(&error)),
         }
     }
 
