@@ -59,6 +59,7 @@ install_packages() {
     need golang-go go
     need npm npm
     need util-linux prlimit
+    need openssl openssl
     need nng-utils nngcat
     need chromium chromium
     echo '#include <nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnanomsg 2>/dev/null ||

@@ -45,6 +45,8 @@ mod frames;
 pub mod limits;
 mod message;
 mod options;
+#[cfg(feature = "tls")]
+mod peer;
 mod protocol;
 mod socket;
 mod sys;
@@ -57,8 +59,12 @@ pub use engine::{Engine, IO_THREADS_VARIABLE, Statistics, set_io_threads};
 pub use error::{Error, SendError};
 pub use message::{Message, WsMessageType};
 pub use options::Options;
+#[cfg(feature = "tls")]
+pub use peer::PeerIdentity;
 pub use protocol::{Mode, Protocol};
 pub use socket::{
     Builder, Bus, Endpoint, Interest, Pair, Pair1, PollItem, Pub, Pull, Push, Rep, Req, Respondent, Socket,
     Sub, Surveyor, compat, poll,
 };
+#[cfg(feature = "tls")]
+pub use transport::tls::{TlsAuth, TlsConfig, TlsConfigBuilder, TlsError};

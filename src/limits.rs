@@ -87,6 +87,19 @@ pub const REPLIES_WAITING_MAX_BYTES: usize = 64 * 1024;
 /// would make the kernel reset the connection if the peer is still sending, and the word be lost.
 pub const PARTING_MAX: Duration = Duration::from_secs(1);
 
+// TLS
+
+/// What one read of a TLS stream takes from the kernel at most, in bytes of ciphertext: four full records. Held only
+/// while they are decrypted.
+pub const TLS_READ_BYTES: usize = 64 * 1024;
+/// Plaintext that is encrypted at a time, in bytes: eight full records, so that a message of 64 KiB leaves in one write
+/// with its head. As much ciphertext, and a little more, waits at most for a full wire.
+pub const TLS_WRITE_BYTES: usize = 128 * 1024;
+/// Largest PEM file in bytes: the system's bundle of authorities has a quarter of a megabyte.
+pub const TLS_FILE_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Names of a peer's certificate that are kept: an authority signs few, and each connection keeps them.
+pub const PEER_NAMES_MAX: usize = 64;
+
 // Sockets and endpoints
 
 /// Longest address in bytes (nanomsg: NN_SOCKADDR_MAX 128 with the NUL; R88).

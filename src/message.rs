@@ -1,10 +1,14 @@
 //! [`Message`]: a protocol header and a body, the body shared and never copied once it is large.
 
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::limits::{HEADER_INLINE_BYTES, HEADER_WORD_BYTES, INLINE_BODY_BYTES};
+#[cfg(feature = "tls")]
+use crate::peer::PeerIdentity;
 
 /// One message: what the application sees as body, and in front of it the protocol header of raw sockets.
 ///
@@ -23,6 +27,9 @@ pub struct Message {
     header: Header,
     body: Body,
     ws_type: Option<WsMessageType>,
+    /// Who sent it, if the connection proved that. The messages of one connection share it.
+    #[cfg(feature = "tls")]
+    peer: Option<Arc<PeerIdentity>>,
 }
 
 /// What a message is to a WebSocket peer (RFC 6455 section 5.6).
@@ -91,13 +98,20 @@ impl Message {
         if body.len() <= INLINE_BODY_BYTES {
             let mut data = [0; INLINE_BODY_BYTES];
             data[..body.len()].copy_from_slice(body);
-            Message {
-                header: Header::default(),
-                body: Body::Inline { start: 0, end: body.len() as u8, data },
-                ws_type: None,
-            }
+            let body = Body::Inline { start: 0, end: body.len() as u8, data };
+            Message::with_body(body)
         } else {
-            Message::from(Bytes::copy_from_slice(body))
+            Message::with_body(Body::Heap(Bytes::copy_from_slice(body)))
+        }
+    }
+
+    fn with_body(body: Body) -> Self {
+        Message {
+            header: Header::default(),
+            body,
+            ws_type: None,
+            #[cfg(feature = "tls")]
+            peer: None,
         }
     }
 
@@ -215,6 +229,23 @@ impl Message {
         self.ws_type = ws_type;
     }
 
+    /// Who sent it: whom the TLS connection that it came through proved to be there. `None` for messages of this
+    /// process, for other transports, and for TLS peers that showed no certificate or were not asked for one. A
+    /// message that is passed on within the process keeps it; on the wire it is never sent.
+    ///
+    /// ```
+    /// assert!(spmsg::Message::from("made here").peer().is_none());
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn peer(&self) -> Option<&PeerIdentity> {
+        self.peer.as_deref()
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_peer(&mut self, peer: &Arc<PeerIdentity>) {
+        self.peer = Some(Arc::clone(peer));
+    }
+
     /// Moves the first `len` bytes of the body to the end of the header. Returns false, changing nothing, when
     /// the body is shorter.
     pub(crate) fn pull_header(&mut self, len: usize) -> bool {
@@ -296,11 +327,16 @@ impl Message {
         let mut joined = Vec::with_capacity(self.payload_len());
         joined.extend_from_slice(header);
         joined.extend_from_slice(self.body());
-        *self = Message { ws_type: self.ws_type, ..Message::from(joined) };
+        self.header = Header::default();
+        self.body = Message::from(joined).body;
     }
 
     /// Whether the body is all there is to it.
     pub(crate) fn is_plain(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.peer.is_some() {
+            return false;
+        }
         self.header().is_empty() && self.ws_type.is_none()
     }
 
@@ -315,7 +351,7 @@ impl Message {
 
 impl From<Bytes> for Message {
     fn from(body: Bytes) -> Self {
-        Message { header: Header::default(), body: Body::Heap(body), ws_type: None }
+        Message::with_body(Body::Heap(body))
     }
 }
 

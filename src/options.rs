@@ -11,6 +11,9 @@ use crate::limits::{
 };
 use crate::message::WsMessageType;
 
+#[cfg(feature = "tls")]
+use crate::transport::tls::TlsConfig;
+
 /// The options of a socket. Build a socket with them, or set single ones later.
 ///
 /// ```
@@ -41,6 +44,8 @@ pub struct Options {
     pub(crate) name: Vec<u8>,
     /// Prints an endpoint's errors to stderr (NN_PRINT_ERRORS).
     pub(crate) print_errors: bool,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: TlsConfig,
 }
 
 impl Default for Options {
@@ -64,6 +69,8 @@ impl Default for Options {
             ws_message_type: WsMessageType::Binary,
             name: Vec::new(),
             print_errors: false,
+            #[cfg(feature = "tls")]
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -216,6 +223,20 @@ impl Options {
         }
         self.name = name.to_vec();
         Ok(self)
+    }
+
+    /// What `tls+tcp://` trusts and shows. Default: a connecting side trusts the system's authorities; a listening side
+    /// has no certificate, and cannot bind.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> &TlsConfig {
+        &self.tls
+    }
+
+    /// Sets [`tls`](Options::tls) for endpoints made afterwards.
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&mut self, config: &TlsConfig) -> &mut Self {
+        self.tls = config.clone();
+        self
     }
 
     /// Whether an endpoint's first error, and each first one after a recovery, is printed to stderr. Default false.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rules of inproc, ipc, tcp and WebSocket, of the patterns, and of connections.
+/// The rules of every transport, of the patterns, and of connections.
 fn required() -> impl Iterator<Item = u32> {
-    (1..=72).chain(77..=98).chain(101..=250).chain([252])
+    (1..=98).chain(101..=252)
 }
 
 fn root() -> PathBuf {

@@ -32,4 +32,6 @@ mod stat;
 mod symbol;
 mod table;
 mod term;
+#[cfg(feature = "tls")]
+mod tls;
 mod transfer;

@@ -36,7 +36,7 @@ const FROM_1: RangeInclusive<c_int> = 1..=c_int::MAX;
 const FLAG: RangeInclusive<c_int> = 0..=1;
 const PRIORITY: RangeInclusive<c_int> = 1..=16;
 
-const ROWS: usize = 18;
+const ROWS: usize = 18 + cfg!(feature = "tls") as usize;
 
 #[rustfmt::skip]
 static TABLE: [Row; ROWS] = [
@@ -77,6 +77,8 @@ static TABLE: [Row; ROWS] = [
         apply: |s, v| s.set_resend_interval(time(v).unwrap_or_default()) },
     Row { level: NN_SURVEYOR, option: NN_SURVEYOR_DEADLINE, default: 1000, range: FROM_0,
         apply: |s, v| s.set_survey_deadline(time(v).unwrap_or_default()) },
+    #[cfg(feature = "tls")]
+    Row { level: NN_TLS, option: NN_TLS_AUTH, default: -1, range: -1..=2, apply: crate::tls::set_auth },
 ];
 
 const SEND_TIMEOUT: usize = 0;
@@ -112,6 +114,9 @@ pub(crate) struct Values {
     ints: [AtomicI32; ROWS],
     /// NN_IPC_SEC_ATTR: a pointer, kept and given back.
     security: AtomicUsize,
+    /// The texts of NN_TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: crate::tls::Texts,
     /// What is applied last is also what is read.
     setting: Mutex<()>,
 }
@@ -121,6 +126,8 @@ impl Default for Values {
         Values {
             ints: std::array::from_fn(|row| AtomicI32::new(TABLE[row].default)),
             security: AtomicUsize::new(0),
+            #[cfg(feature = "tls")]
+            tls: crate::tls::Texts::default(),
             setting: Mutex::new(()),
         }
     }
@@ -172,6 +179,10 @@ fn set(entry: &Entry, level: c_int, option: c_int, value: &[u8]) -> Result<(), E
     match level {
         NN_SOL_SOCKET if option == NN_SOCKET_NAME => return set_name(entry, value),
         NN_SUB if entry.socket.protocol() == Protocol::Sub => return subscribe(entry, option, value),
+        #[cfg(feature = "tls")]
+        NN_TLS if option != NN_TLS_AUTH => return crate::tls::set(entry, option, value),
+        #[cfg(feature = "tls")]
+        NN_TLS => (),
         // Whether a protocol has an option is asked before its size; with the others it is the other way
         // round.
         1.. => drop(row_of(entry, level, option)?),
@@ -254,6 +265,8 @@ fn get(entry: &Entry, level: c_int, option: c_int, room: usize) -> Result<Vec<u8
         (NN_IPC, NN_IPC_SEC_ATTR) => {
             return Ok(entry.values.security.load(Ordering::Relaxed).to_ne_bytes().to_vec());
         }
+        #[cfg(feature = "tls")]
+        (NN_TLS, NN_TLS_CA_FILE..=NN_TLS_SERVER_NAME) => return crate::tls::get(entry, option),
         (NN_SOL_SOCKET, NN_DOMAIN) if socket.mode() == Mode::Raw => AF_SP_RAW,
         (NN_SOL_SOCKET, NN_DOMAIN) => AF_SP,
         (NN_SOL_SOCKET, NN_PROTOCOL) => c_int::from(socket.protocol().number()),
@@ -289,7 +302,7 @@ fn name(socket: &Socket, room: usize) -> Result<Vec<u8>, Errno> {
 }
 
 /// Bytes before the first NUL.
-fn text_len(bytes: &[u8]) -> usize {
+pub(crate) fn text_len(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len())
 }
 

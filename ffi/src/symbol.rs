@@ -22,6 +22,19 @@ pub(crate) const NN_MSG: usize = usize::MAX;
 pub(crate) const NN_IPC_SEC_ATTR: c_int = 1;
 pub(crate) const NN_IPC_OUTBUFSZ: c_int = 2;
 pub(crate) const NN_IPC_INBUFSZ: c_int = 3;
+/// The level of TLS and its options: our own, so they have no row. -5 was nanomsg's once.
+#[cfg(feature = "tls")]
+pub(crate) const NN_TLS: c_int = -6;
+#[cfg(feature = "tls")]
+pub(crate) const NN_TLS_CA_FILE: c_int = 1;
+#[cfg(feature = "tls")]
+pub(crate) const NN_TLS_CERT_FILE: c_int = 2;
+#[cfg(feature = "tls")]
+pub(crate) const NN_TLS_KEY_FILE: c_int = 3;
+#[cfg(feature = "tls")]
+pub(crate) const NN_TLS_SERVER_NAME: c_int = 4;
+#[cfg(feature = "tls")]
+pub(crate) const NN_TLS_AUTH: c_int = 5;
 
 /// One row of the table.
 struct Symbol {

@@ -18,16 +18,18 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// How long one program may run; its own alarm, at 100 s, comes first and names the case that hangs.
 const DEADLINE: Duration = Duration::from_secs(150);
 
-const HEADERS: [&str; 11] = [
+const HEADERS: [&str; 12] = [
     "nn.h",
     "inproc.h",
     "ipc.h",
     "tcp.h",
+    "tls.h",
     "ws.h",
     "pair.h",
     "pubsub.h",
@@ -105,6 +107,7 @@ programs! {
     stats
     symbols
     threads
+    tls
     ws
 }
 
@@ -134,7 +137,7 @@ fn each_header_compiles_alone_as_c99_and_as_cpp() {
 }
 
 #[test]
-fn the_headers_are_exactly_those_that_nanomsg_installs() {
+fn the_headers_are_exactly_those_that_nanomsg_installs_and_ours() {
     let found: BTreeSet<String> = fs::read_dir(include().join("nanomsg"))
         .expect("include/nanomsg is part of the repository")
         .map(|entry| entry.expect("readable folder").file_name().to_string_lossy().into_owned())
@@ -214,6 +217,9 @@ fn run_program(name: &str) {
     let program = compile_program(name, folder.path());
     let work = folder.path().join("work");
     fs::create_dir(&work).expect("a writable temporary folder");
+    if name == "tls" {
+        write_certificates(&work);
+    }
     let log = folder.path().join("log");
     let out = File::create(&log).expect("a writable temporary folder");
     let mut command = Command::new(&program);
@@ -241,6 +247,31 @@ fn run_program(name: &str) {
     let output = read_lossy(&log);
     assert!(status.success(), "{name} ended with {status}\n{output}");
     assert!(output.lines().any(|line| line.starts_with("ok ")), "{name} ran no case");
+}
+
+/// The files of `tls.c`.
+fn write_certificates(folder: &Path) {
+    let params = |name: &str| {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".into(), format!("{name}.example.org")])
+            .expect("valid names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
+    let write = |name: String, text: String| fs::write(folder.join(name), text).expect("a writable folder");
+    let mut authority = params("authority");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    write("ca.pem".into(), authority.self_signed(&key).expect("a certificate").pem());
+    let issuer = Issuer::new(authority, key);
+    for name in ["server", "renewed", "client", "stranger"] {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = match name {
+            "stranger" => params(name).self_signed(&key),
+            _ => params(name).signed_by(&key, &issuer),
+        };
+        write(format!("{name}.pem"), certificate.expect("a certificate").pem());
+        write(format!("{name}.key"), key.serialize_pem());
+    }
 }
 
 fn compile_program(name: &str, folder: &Path) -> PathBuf {

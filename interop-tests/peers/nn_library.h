@@ -6,7 +6,12 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+
+/*  Room for a folder and the name of a file in it.  */
+#define TLS_PATH_BYTES 512
 
 #ifdef PEER_IS_NNG
 
@@ -18,6 +23,7 @@
 #include <nng/compat/nanomsg/reqrep.h>
 #include <nng/compat/nanomsg/survey.h>
 #include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
 #include <nng/protocol/pair1/pair.h>
 
 #define BUS_HEADER_BYTES 4
@@ -101,6 +107,65 @@ static void print_version (void)
     printf ("nng %s", nng_version ());
 }
 
+/*  nng's own interface, because its other one has no TLS. Certificates are matched
+    by DNS names only, so the name is set; both sides verify.  */
+static nng_tls_config *tls_config (const char *folder, int server)
+{
+    nng_tls_config *config;
+    char path[TLS_PATH_BYTES];
+
+    if (nng_tls_config_alloc (&config, server ? NNG_TLS_MODE_SERVER : NNG_TLS_MODE_CLIENT) != 0)
+        return NULL;
+    snprintf (path, sizeof path, "%s/ca.pem", folder);
+    if (nng_tls_config_ca_file (config, path) != 0)
+        return NULL;
+    snprintf (path, sizeof path, "%s/both.pem", folder);
+    if (nng_tls_config_cert_key_file (config, path, NULL) != 0)
+        return NULL;
+    if (!server && nng_tls_config_server_name (config, "localhost") != 0)
+        return NULL;
+    return nng_tls_config_auth_mode (config, NNG_TLS_AUTH_MODE_REQUIRED) == 0 ? config : NULL;
+}
+
+static int library_tls (int fd, const char *folder)
+{
+    (void) fd;
+    (void) folder;
+    return 0;
+}
+
+/*  1 when it is done, 0 when the address is none of TLS, -1 when it failed.  */
+static int library_tls_endpoint (int fd, int bind, const char *addr, const char *folder)
+{
+    nng_socket s;
+    nng_listener listener;
+    nng_dialer dialer;
+    nng_tls_config *config;
+    int rc;
+
+    if (strncmp (addr, "tls+tcp://", 10) != 0)
+        return 0;
+    s.id = (uint32_t) fd;
+    config = tls_config (folder, bind);
+    if (!config)
+        return -1;
+    if (bind) {
+        rc = nng_listener_create (&listener, s, addr);
+        if (rc == 0)
+            rc = nng_listener_set_ptr (listener, NNG_OPT_TLS_CONFIG, config);
+        if (rc == 0)
+            rc = nng_listener_start (listener, 0);
+    } else {
+        rc = nng_dialer_create (&dialer, s, addr);
+        if (rc == 0)
+            rc = nng_dialer_set_ptr (dialer, NNG_OPT_TLS_CONFIG, config);
+        if (rc == 0)
+            rc = nng_dialer_start (dialer, NNG_FLAG_NONBLOCK);
+    }
+    nng_tls_config_free (config);
+    return rc == 0 ? 1 : -1;
+}
+
 #else
 
 #include <nanomsg/nn.h>
@@ -141,6 +206,49 @@ static void print_version (void)
 {
     printf ("nn %d.%d.%d", NN_VERSION_CURRENT, NN_VERSION_REVISION, NN_VERSION_AGE);
 }
+
+static int library_tls_endpoint (int fd, int bind, const char *addr, const char *folder)
+{
+    (void) fd;
+    (void) bind;
+    (void) addr;
+    (void) folder;
+    return 0;
+}
+
+#if defined(__has_include) && __has_include(<nanomsg/tls.h>)
+
+#include <nanomsg/tls.h>
+
+static int library_tls (int fd, const char *folder)
+{
+    static const struct {
+        int option;
+        const char *name;
+    } files[] = {{NN_TLS_CA_FILE, "ca"}, {NN_TLS_CERT_FILE, "cert"}, {NN_TLS_KEY_FILE, "key"}};
+    int required = NN_TLS_AUTH_REQUIRED;
+    char path[TLS_PATH_BYTES];
+    size_t i;
+
+    for (i = 0; i < sizeof files / sizeof files[0]; ++i) {
+        snprintf (path, sizeof path, "%s/%s.pem", folder, files[i].name);
+        if (nn_setsockopt (fd, NN_TLS, files[i].option, path, strlen (path)) < 0)
+            return -1;
+    }
+    return nn_setsockopt (fd, NN_TLS, NN_TLS_AUTH, &required, sizeof required);
+}
+
+#else
+
+static int library_tls (int fd, const char *folder)
+{
+    (void) fd;
+    (void) folder;
+    errno = ENOTSUP;
+    return -1;
+}
+
+#endif
 
 #endif
 

@@ -301,10 +301,24 @@ static void do_opt (const char *name, const char *text)
     fail ("no such option");
 }
 
+static char tls_folder[TLS_PATH_BYTES - 16];
+
+static void do_tls (const char *folder)
+{
+    snprintf (tls_folder, sizeof tls_folder, "%s", folder);
+    if (library_tls (fd (), folder) < 0)
+        fail_errno ("tls");
+    else
+        puts ("ok");
+}
+
 static void do_endpoint (const char *verb, const char *addr)
 {
-    int rc = strcmp (verb, "bind") == 0 ? nn_bind (fd (), addr) : nn_connect (fd (), addr);
+    int is_bind = strcmp (verb, "bind") == 0;
+    int rc = library_tls_endpoint (fd (), is_bind, addr, tls_folder);
 
+    if (rc == 0)
+        rc = is_bind ? nn_bind (fd (), addr) : nn_connect (fd (), addr);
     if (rc < 0)
         fail_errno (verb);
     else
@@ -806,6 +820,8 @@ static void run_socket_command (char **words, int nwords)
 
     if (strcmp (verb, "opt") == 0) {
         do_opt (one, two);
+    } else if (strcmp (verb, "tls") == 0) {
+        do_tls (one);
     } else if (strcmp (verb, "bind") == 0 || strcmp (verb, "connect") == 0) {
         do_endpoint (verb, one);
     } else if (strncmp (verb, "wait-", 5) == 0) {

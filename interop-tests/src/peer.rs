@@ -51,6 +51,11 @@ impl Peer {
         pattern != Pattern::Pair1 || !matches!(self, Peer::SpmsgC | Peer::Nanomsg)
     }
 
+    /// Whether it has this transport; nanomsg has no TLS.
+    pub fn carries(self, wire: Wire) -> bool {
+        wire != Wire::Tls || self != Peer::Nanomsg
+    }
+
     /// Whether it has no receive limit until one is set; the others begin with 1 MiB.
     pub fn begins_unlimited(self) -> bool {
         self == Peer::Nng

@@ -19,9 +19,6 @@ macro_rules! transports {
         }
 
         impl Wire {
-            /// Every transport that the tests go through.
-            pub const ALL: &[Wire] = &[$(Wire::$wire),*];
-
             /// Scheme, what makes an address, and what stands in front of each message's length.
             const fn row(self) -> (&'static str, Reserve, &'static [u8]) {
                 match self {
@@ -40,9 +37,14 @@ transports! {
     Ipc, "ipc", reserve_path, &[1];
     /// WebSocket over the loopback interface.
     Ws, "ws", reserve_port, &[];
+    /// TLS over TCP, both sides with certificates; inside it is TCP's mapping (R73).
+    Tls, "tls+tcp", reserve_secure_port, &[];
 }
 
 impl Wire {
+    /// The transports that every test goes through.
+    pub const ALL: &[Wire] = &[Wire::Tcp, Wire::Ipc];
+
     /// As it is written in addresses and in the table.
     pub fn name(self) -> &'static str {
         self.row().0
@@ -63,7 +65,8 @@ impl Wire {
 pub struct Place {
     address: String,
     _port: Option<Socket>,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
+    is_secure: bool,
 }
 
 impl Place {
@@ -77,6 +80,12 @@ impl Place {
     pub fn address(&self) -> &str {
         &self.address
     }
+
+    /// What a peer must be told before it binds or connects.
+    pub fn preparation(&self) -> Option<String> {
+        let folder = self.folder.as_ref().filter(|_| self.is_secure)?;
+        Some(format!("tls {}", folder.path().display()))
+    }
 }
 
 fn reserve_port(scheme: &str) -> std::io::Result<Place> {
@@ -84,11 +93,38 @@ fn reserve_port(scheme: &str) -> std::io::Result<Place> {
     socket.set_reuse_address(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     let port = socket.local_addr()?.as_socket().map_or(0, |a| a.port());
-    Ok(Place { address: format!("{scheme}://127.0.0.1:{port}"), _port: Some(socket), _folder: None })
+    let address = format!("{scheme}://127.0.0.1:{port}");
+    Ok(Place { address, _port: Some(socket), folder: None, is_secure: false })
+}
+
+/// With certificates for this one place.
+fn reserve_secure_port(scheme: &str) -> std::io::Result<Place> {
+    let folder = tempfile::Builder::new().prefix("spmsg-interop-").tempdir()?;
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+    let (authority, cert, key) = certificates().map_err(std::io::Error::other)?;
+    write("ca.pem", &authority)?;
+    write("cert.pem", &cert)?;
+    write("key.pem", &key)?;
+    write("both.pem", &format!("{cert}{key}"))?;
+    Ok(Place { folder: Some(folder), is_secure: true, ..reserve_port(scheme)? })
+}
+
+/// An authority, a certificate of it for this host by name and address, and its key.
+fn certificates() -> Result<(String, String, String), rcgen::Error> {
+    let mut params = rcgen::CertificateParams::new(Vec::new())?;
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "interop authority");
+    let key = rcgen::KeyPair::generate()?;
+    let authority = params.self_signed(&key)?.pem();
+    let issuer = rcgen::Issuer::new(params, key);
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    let key = rcgen::KeyPair::generate()?;
+    let cert = params.signed_by(&key, &issuer)?.pem();
+    Ok((authority, cert, key.serialize_pem()))
 }
 
 fn reserve_path(scheme: &str) -> std::io::Result<Place> {
     let folder = tempfile::Builder::new().prefix("spmsg-interop-").tempdir()?;
     let address = format!("{scheme}://{}/socket", folder.path().display());
-    Ok(Place { address, _port: None, _folder: Some(folder) })
+    Ok(Place { address, _port: None, folder: Some(folder), is_secure: false })
 }

@@ -60,18 +60,27 @@ impl Setting {
         let roles = |pattern: Pattern| {
             if pattern.is_symmetric() { vec![(one, two)] } else { vec![(one, two), (two, one)] }
         };
-        Setting::with_roles(roles)
+        Setting::with_roles(Wire::ALL, roles)
+    }
+
+    /// As [`Setting::all`], over one transport.
+    pub fn all_over(wire: Wire, one: Peer, two: Peer) -> Vec<Setting> {
+        let mut settings = Setting::with_roles(&[wire], |pattern| {
+            if pattern.is_symmetric() { vec![(one, two)] } else { vec![(one, two), (two, one)] }
+        });
+        settings.retain(|s| s.active.carries(wire) && s.passive.carries(wire));
+        settings
     }
 
     /// As [`Setting::all`], with both roles for every pattern: for cells in which the roles differ
     /// otherwise.
     pub fn all_both_roles(one: Peer, two: Peer) -> Vec<Setting> {
-        Setting::with_roles(|_| vec![(one, two), (two, one)])
+        Setting::with_roles(Wire::ALL, |_| vec![(one, two), (two, one)])
     }
 
-    fn with_roles(roles: impl Fn(Pattern) -> Vec<(Peer, Peer)>) -> Vec<Setting> {
+    fn with_roles(wires: &[Wire], roles: impl Fn(Pattern) -> Vec<(Peer, Peer)>) -> Vec<Setting> {
         let mut settings = Vec::new();
-        for (wire, pattern) in Wire::ALL.iter().copied().flat_map(|w| Pattern::ALL.map(|p| (w, p))) {
+        for (wire, pattern) in wires.iter().copied().flat_map(|w| Pattern::ALL.map(|p| (w, p))) {
             for (active, passive) in roles(pattern) {
                 for active_binds in [true, false] {
                     settings.push(Setting {
@@ -106,6 +115,10 @@ impl Setting {
         let (mut active, mut passive) = (stage.spawn(self.active, one)?, stage.spawn(self.passive, two)?);
         talk::open_active(self.pattern, self.active_raw, &mut active)?;
         talk::open_passive(self.pattern, self.passive_raw, &mut passive)?;
+        if let Some(preparation) = place.preparation() {
+            active.order(&preparation)?;
+            passive.order(&preparation)?;
+        }
         let (binder, connector) =
             if self.active_binds { (&mut active, &mut passive) } else { (&mut passive, &mut active) };
         binder.order(&format!("bind {}", place.address()))?;

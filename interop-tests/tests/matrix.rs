@@ -8,6 +8,7 @@ use interop_tests::Trouble;
 use interop_tests::cell::{Cell, Stage, run_all};
 use interop_tests::pattern::Pattern;
 use interop_tests::peer::Peer;
+use interop_tests::place::Wire;
 use interop_tests::setting::Setting;
 use interop_tests::talk::{self, Account, Run};
 
@@ -32,12 +33,24 @@ fn conversation(stage: &mut Stage, setting: Setting, seed: u64) -> Result<Accoun
 
 fn matrix(one: Peer, two: Peer) {
     Peer::require(&[one, two]);
-    let cells = Setting::all(one, two)
+    let title = format!("conversations: {} and {}", one.name(), two.name());
+    converse(&title, Setting::all(one, two));
+}
+
+/// The same inside TLS, each side with a certificate that the other one verifies.
+fn secure_matrix(one: Peer, two: Peer) {
+    Peer::require(&[one, two]);
+    let title = format!("conversations over TLS: {} and {}", one.name(), two.name());
+    converse(&title, Setting::all_over(Wire::Tls, one, two));
+}
+
+fn converse(title: &str, settings: Vec<Setting>) {
+    let cells = settings
         .into_iter()
         .zip(1_u64..)
         .map(|(setting, seed)| Cell::new(setting.name(), move |stage| conversation(stage, setting, seed)))
         .collect();
-    run_all(&format!("conversations: {} and {}", one.name(), two.name()), cells);
+    run_all(title, cells);
 }
 
 #[test]
@@ -73,6 +86,31 @@ fn r10_r18_r24_r79_r101_r127_spmsg_rust_and_mangos() {
 #[test]
 fn r10_r18_r24_r79_r101_spmsg_c_and_spmsg_rust() {
     matrix(Peer::SpmsgC, Peer::SpmsgRust);
+}
+
+#[test]
+fn r73_r74_spmsg_c_and_mangos_over_tls() {
+    secure_matrix(Peer::SpmsgC, Peer::Mangos);
+}
+
+#[test]
+fn r73_r74_spmsg_rust_and_mangos_over_tls() {
+    secure_matrix(Peer::SpmsgRust, Peer::Mangos);
+}
+
+#[test]
+fn r73_r74_r251_spmsg_c_and_nng_over_tls() {
+    secure_matrix(Peer::SpmsgC, Peer::Nng);
+}
+
+#[test]
+fn r73_r74_r251_spmsg_rust_and_nng_over_tls() {
+    secure_matrix(Peer::SpmsgRust, Peer::Nng);
+}
+
+#[test]
+fn r73_r74_spmsg_c_and_spmsg_rust_over_tls() {
+    secure_matrix(Peer::SpmsgC, Peer::SpmsgRust);
 }
 
 /// If this fails, the fault is in the test's own means or in a foreign peer.

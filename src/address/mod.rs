@@ -51,6 +51,12 @@ pub(crate) enum BindAddress {
     /// Interface, port and perhaps a path.
     #[cfg(feature = "ws")]
     Ws(WsBind),
+    /// The same, for TLS.
+    #[cfg(feature = "tls")]
+    Tls(TcpBind),
+    /// Interface, port and perhaps a path, for WebSocket over TLS.
+    #[cfg(all(feature = "tls", feature = "ws"))]
+    Wss(WsBind),
 }
 
 /// Whom to connect to.
@@ -65,6 +71,12 @@ pub(crate) enum ConnectAddress {
     /// The same with a path.
     #[cfg(feature = "ws")]
     Ws(WsConnect),
+    /// The same, for TLS.
+    #[cfg(feature = "tls")]
+    Tls(TcpConnect),
+    /// The same with a path, for WebSocket over TLS.
+    #[cfg(all(feature = "tls", feature = "ws"))]
+    Wss(WsConnect),
 }
 
 /// Why an address cannot be used. Each variant is one errno of the C interface.
@@ -155,6 +167,18 @@ static SCHEMES: &[Scheme] = &[
         bind: |split, rules| ws::parse_bind(split, rules).map(BindAddress::Ws),
         connect: |split, rules| ws::parse_connect(split, rules, 80).map(ConnectAddress::Ws),
     },
+    #[cfg(feature = "tls")]
+    Scheme {
+        name: "tls+tcp",
+        bind: |split, rules| tcp::parse_bind(split, rules).map(BindAddress::Tls),
+        connect: |split, rules| tcp::parse_connect(split, rules).map(ConnectAddress::Tls),
+    },
+    #[cfg(all(feature = "tls", feature = "ws"))]
+    Scheme {
+        name: "wss",
+        bind: |split, rules| ws::parse_bind(split, rules).map(BindAddress::Wss),
+        connect: |split, rules| ws::parse_connect(split, rules, 443).map(ConnectAddress::Wss),
+    },
 ];
 
 /// An address cut at its `://`.
@@ -217,6 +241,10 @@ impl fmt::Display for BindAddress {
             BindAddress::Tcp(tcp) => tcp.fmt(f),
             #[cfg(feature = "ws")]
             BindAddress::Ws(ws) => ws.write("ws", f),
+            #[cfg(feature = "tls")]
+            BindAddress::Tls(tcp) => write!(f, "tls+{tcp}"),
+            #[cfg(all(feature = "tls", feature = "ws"))]
+            BindAddress::Wss(ws) => ws.write("wss", f),
         }
     }
 }
@@ -230,6 +258,10 @@ impl fmt::Display for ConnectAddress {
             ConnectAddress::Tcp(tcp) => tcp.fmt(f),
             #[cfg(feature = "ws")]
             ConnectAddress::Ws(ws) => ws.write("ws", f),
+            #[cfg(feature = "tls")]
+            ConnectAddress::Tls(tcp) => write!(f, "tls+{tcp}"),
+            #[cfg(all(feature = "tls", feature = "ws"))]
+            ConnectAddress::Wss(ws) => ws.write("wss", f),
         }
     }
 }

@@ -423,6 +423,24 @@ fn canonical_text_of_addresses() {
     }
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn addresses_of_tls_are_those_of_tcp_behind_their_scheme() {
+    check_rows_both(&[
+        ("tls+tcp://127.0.0.1:5555", "ok", "ok"),
+        ("tls+tcp://*:5555", "ok", "EINVAL"),
+        ("tls+tcp://localhost:5555", "ENODEV", "ok"),
+        ("tls+tcp://127.0.0.1;localhost:5555", "ENODEV", "ok"),
+        ("tls+tcp://127.0.0.1:0", "EINVAL", "EINVAL"),
+        ("tls+tcp://127.0.0.1", "EINVAL", "EINVAL"),
+        ("tls://127.0.0.1:5555", "EPROTONOSUPPORT", "EPROTONOSUPPORT"),
+        ("TLS+TCP://127.0.0.1:5555", "EPROTONOSUPPORT", "EPROTONOSUPPORT"),
+    ]);
+    let text = "tls+tcp://127.0.0.1;localhost:5555";
+    assert_eq!(connect(text, V4).to_string(), text);
+    assert_eq!(bind("tls+tcp://*:7", V4).to_string(), "tls+tcp://*:7");
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn canonical_text_of_abstract_names() {

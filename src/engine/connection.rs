@@ -26,20 +26,24 @@ use crate::limits::{
     READ_BYTES_PER_TURN,
 };
 use crate::message::Message;
+#[cfg(feature = "tls")]
+use crate::peer::PeerIdentity;
 use crate::protocol::PipeId;
-use crate::transport::Stream;
+use crate::transport::{Handshake, Stream};
 use crate::wire::{Allowance, ArrayHead, Decoder, Encoder, Event, Session, WireError};
 
 /// Where a connection stands.
 ///
 /// ```text
-/// Connecting -> Greeting -> Open -> Draining -> Closed
-///      \____________\_________\________________/^        (failure, or closed with nothing to deliver)
+/// Connecting -> Securing -> Greeting -> Open -> Draining -> Closed
+///      \____________\___________\_________\________________/^        (failure, or closed with nothing to deliver)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The operating system is connecting.
     Connecting,
+    /// The carrier's own handshake, for [`HANDSHAKE_MAX`] at most (R251); over at once where there is none.
+    Securing,
     /// Our header is on its way, the peer's is awaited until [`HANDSHAKE_MAX`] has passed (R15).
     Greeting,
     /// A pipe of the socket.
@@ -63,6 +67,12 @@ pub(crate) enum End {
     /// The operating system could not connect.
     #[error("cannot connect: {0}")]
     ConnectFailed(io::Error),
+    /// The carrier's handshake with a peer that connected to us.
+    #[error("{0}")]
+    NotSecured(io::Error),
+    /// What arrived is not what the peer can have sent, or the peer says that it does not want us.
+    #[error("the connection failed: {0}")]
+    Untrusted(io::Error),
     #[error("the peer closed the connection")]
     Eof,
     /// What had arrived of the message is discarded (R97).
@@ -96,7 +106,14 @@ impl End {
     pub(crate) fn is_suspicious(&self) -> bool {
         matches!(
             self,
-            End::Truncated | End::Wire(_) | End::Silent | End::Pattern | End::Refused | End::Overloaded
+            End::NotSecured(_)
+                | End::Untrusted(_)
+                | End::Truncated
+                | End::Wire(_)
+                | End::Silent
+                | End::Pattern
+                | End::Refused
+                | End::Overloaded
         )
     }
 }
@@ -154,6 +171,8 @@ struct Reading {
     /// How long the connection was a pipe, if it parted with last words.
     lived: Option<Duration>,
 }
+
+const SECURING_TOO_LONG: &str = "the peer did not finish the handshake of the secure connection in time";
 
 /// What one step of reading came to.
 enum Step {
@@ -225,9 +244,53 @@ impl Connection {
             return Err(error);
         }
         if connected {
-            self.greet(&mut reading);
+            reading.phase = Phase::Securing;
+            match self.stream.handshake() {
+                Ok(Handshake::None) => self.greet(&mut reading),
+                Ok(Handshake::Over) => {
+                    self.greet(&mut reading);
+                    // No event tells of what was read along with the end of the handshake.
+                    Arc::clone(self).tell(Notice::Resume);
+                }
+                Ok(Handshake::Unfinished) => {
+                    reading.timer = Some(self.add_timer(Instant::now() + HANDSHAKE_MAX))
+                }
+                Err(error) => {
+                    let (me, end) = (Arc::clone(self), self.not_secured(error));
+                    self.reactor.submit(Task::Run(Box::new(move |turn| me.end(end, turn))));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Goes on with the carrier's handshake. True when it is over.
+    fn secure(&self, reading: &mut Reading) -> Result<bool, End> {
+        match self.stream.handshake() {
+            Ok(Handshake::None | Handshake::Over) => {
+                if let Some(timer) = reading.timer.take() {
+                    self.reactor.cancel_timer(timer);
+                }
+                self.owner.connected(&self.core);
+                self.greet(reading);
+                Ok(true)
+            }
+            Ok(Handshake::Unfinished) => {
+                if reading.timer.is_none() {
+                    reading.timer = Some(self.add_timer(Instant::now() + HANDSHAKE_MAX));
+                }
+                Ok(false)
+            }
+            Err(error) => Err(self.not_secured(error)),
+        }
+    }
+
+    /// For a peer that we connect to it is one more reason why that is not possible.
+    fn not_secured(&self, error: io::Error) -> End {
+        match self.owner {
+            Owner::Listener(_) => End::NotSecured(error),
+            Owner::Dialer(_) => End::ConnectFailed(error),
+        }
     }
 
     /// Sends our header at once, whatever the peer does (R3, R16), and gives the peer its time.
@@ -289,6 +352,12 @@ impl Connection {
         if room && let Some(me) = self.me.upgrade() {
             jobs.push(Job::Resume(me));
         }
+    }
+
+    /// Whom the peer proved to be.
+    #[cfg(feature = "tls")]
+    pub(crate) fn peer(&self) -> Option<&Arc<PeerIdentity>> {
+        self.stream.peer()
     }
 
     fn flush(&self) {
@@ -353,24 +422,32 @@ impl Connection {
         self.continue_drain(turn);
     }
 
-    fn connecting(self: &Arc<Self>, turn: &mut Turn<'_>) -> bool {
+    /// Before the session begins. True while that is so; `newly` is set when it just began.
+    fn connecting(self: &Arc<Self>, newly: &mut bool, turn: &mut Turn<'_>) -> bool {
         let mut reading = self.reading.lock();
-        if reading.phase != Phase::Connecting {
-            return false;
-        }
-        match self.stream.finish_connect() {
+        let connected = match reading.phase {
+            Phase::Connecting => self.stream.finish_connect().map_err(End::ConnectFailed),
+            Phase::Securing => Ok(true),
+            _ => return false,
+        };
+        let secured = match connected {
             Ok(true) => {
-                self.owner.connected(&self.core);
                 if self.stream.watches_writability_on_demand() {
                     self.watch_writability(false);
                 }
-                self.greet(&mut reading);
-                false
+                reading.phase = Phase::Securing;
+                self.secure(&mut reading)
             }
-            Ok(false) => true,
-            Err(error) => {
+            other => other,
+        };
+        match secured {
+            Ok(over) => {
+                *newly = over;
+                !over
+            }
+            Err(end) => {
                 drop(reading);
-                self.end(End::ConnectFailed(error), turn);
+                self.end(end, turn);
                 true
             }
         }
@@ -404,7 +481,7 @@ impl Connection {
 
     fn read_step(&self, reading: &mut Reading, turn: &mut Turn<'_>) -> Step {
         match reading.phase {
-            Phase::Connecting | Phase::Closed => return Step::Pause,
+            Phase::Connecting | Phase::Securing | Phase::Closed => return Step::Pause,
             Phase::Draining { .. } => return outcome(self.stream.read(turn.block)),
             Phase::Greeting | Phase::Open { .. } => (),
         }
@@ -430,7 +507,8 @@ impl Connection {
                     Ok(lengths) => lengths,
                     Err(error) => return outcome(Err(error)),
                 };
-                if let Some(Event::Message(message)) = reading.decoder.body_complete() {
+                if let Some(Event::Message(mut message)) = reading.decoder.body_complete() {
+                    self.sign(&mut message);
                     reading.last_was_large = true;
                     self.charge(&message);
                     let charge = message.payload_len();
@@ -484,7 +562,8 @@ impl Connection {
         loop {
             self.decode_small(reading, input, max, frames);
             match reading.decoder.next(input, max) {
-                Ok(Some(Event::Message(message))) => {
+                Ok(Some(Event::Message(mut message))) => {
+                    self.sign(&mut message);
                     let full = self.charge(&message);
                     reading.last_was_large = false;
                     let charge = message.payload_len();
@@ -532,12 +611,26 @@ impl Connection {
         max: Option<usize>,
         frames: &mut Frames,
     ) {
+        #[cfg(feature = "tls")]
+        if self.stream.peer().is_some() {
+            // Each message says who sent it.
+            return;
+        }
         let below = self.inbound.lock().room();
         let allowance = Allowance { below, overhead: MESSAGE_OVERHEAD_BYTES };
         let counted = reading.decoder.next_block(input, max, allowance, frames);
         if counted > 0 {
             reading.last_was_large = false;
             self.inbound.lock().charge(counted);
+        }
+    }
+
+    /// Notes in a message who sent it, if the connection proved that.
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, clippy::unused_self))]
+    fn sign(&self, message: &mut Message) {
+        #[cfg(feature = "tls")]
+        if let Some(peer) = self.stream.peer() {
+            message.set_peer(peer);
         }
     }
 
@@ -585,7 +678,7 @@ impl Connection {
                 }
                 Phase::Closed => return,
                 // Nothing was ever accepted for this peer.
-                Phase::Connecting | Phase::Greeting => {
+                Phase::Connecting | Phase::Securing | Phase::Greeting => {
                     drop(reading);
                     return self.end(End::Local, turn);
                 }
@@ -662,9 +755,11 @@ impl Connection {
         // A connection that is closed from this side, or parted with last words, was counted then; how its peer leaves is
         // no failure.
         let end = if let Phase::Draining { .. } = phase { End::Local } else { end };
-        self.core.count_end(&end, phase != Phase::Connecting);
+        let dialling = matches!(phase, Phase::Connecting | Phase::Securing);
+        let was_connected = !dialling || matches!(self.owner, Owner::Listener(_));
+        self.core.count_end(&end, was_connected);
         if end.is_suspicious() {
-            self.core.report(&self.owner.address(), &end);
+            self.core.connection_failed(self.endpoint(), &self.owner.address(), &end);
         }
         self.owner.ended(self, &end, lived);
         self.core.remove_connection(self);
@@ -679,6 +774,7 @@ fn outcome(read: io::Result<usize>) -> Step {
         Err(error) => match error.kind() {
             io::ErrorKind::WouldBlock => Step::Pause,
             io::ErrorKind::Interrupted => Step::Progress(0),
+            io::ErrorKind::InvalidData => Step::End(End::Untrusted(error)),
             _ => Step::End(End::Io(error)),
         },
     }
@@ -686,7 +782,8 @@ fn outcome(read: io::Result<usize>) -> Step {
 
 impl Source for Connection {
     fn ready(self: Arc<Self>, ready: Ready, turn: &mut Turn<'_>) {
-        if self.connecting(turn) {
+        let mut newly = false;
+        if self.connecting(&mut newly, turn) {
             return;
         }
         if ready.write {
@@ -695,7 +792,8 @@ impl Source for Connection {
         if ready.closed {
             self.reading.lock().hung_up = true;
         }
-        if ready.read {
+        // Behind the end of its handshake a carrier may hold bytes of the session already.
+        if ready.read || newly {
             self.readable(turn);
         }
     }
@@ -724,6 +822,10 @@ impl Source for Connection {
             reading.phase
         };
         match phase {
+            Phase::Securing => {
+                let late = io::Error::new(io::ErrorKind::TimedOut, SECURING_TOO_LONG);
+                self.end(self.not_secured(late), turn);
+            }
             Phase::Greeting => self.end(End::Silent, turn),
             Phase::Draining { .. } => self.continue_drain(turn),
             Phase::Connecting | Phase::Open { .. } | Phase::Closed => (),

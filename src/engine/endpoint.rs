@@ -16,7 +16,7 @@ use crate::address::{BindAddress, ConnectAddress};
 use crate::limits::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, CONNECT_MAX, IPC_BUSY_RETRY};
 use crate::message::WsMessageType;
 use crate::protocol::Priorities;
-use crate::transport::{self, Acceptor, Candidate, Route, SocketStream};
+use crate::transport::{self, Acceptor, Candidate, Connector, Route};
 use crate::wire::{Facts, Session, SessionKind};
 
 /// What a pipe inherits from its endpoint.
@@ -48,7 +48,7 @@ impl Owner {
         }
     }
 
-    /// The operating system has connected.
+    /// The operating system has connected, and the carrier's handshake is over.
     pub(crate) fn connected(&self, core: &Core) {
         if let Owner::Dialer(dialer) = self {
             dialer.disarm();
@@ -204,6 +204,7 @@ pub(crate) struct Dialer {
     info: EndpointInfo,
     reactor: Arc<Reactor>,
     address: ConnectAddress,
+    connector: Box<dyn Connector>,
     session: SessionKind,
     /// As it was when the endpoint was made.
     ws_message_type: WsMessageType,
@@ -219,8 +220,8 @@ struct DialState {
 }
 
 impl Dialer {
-    /// Makes the endpoint; attempts run on the reactor's thread, the first one at once. Fails only when the engine
-    /// cannot start.
+    /// Makes the endpoint; attempts run on the reactor's thread, the first one at once. Fails when the engine
+    /// cannot start, or the carrier lacks what it needs.
     pub(crate) fn start(
         core: &Arc<Core>,
         info: EndpointInfo,
@@ -228,14 +229,16 @@ impl Dialer {
         reconnect: Duration,
         reconnect_max: Duration,
     ) -> io::Result<Arc<Dialer>> {
-        let reactor = core.engine()?.reactor();
+        let connector = transport::connector(&address, &core.stream_options())?;
         let session = transport::session_of(&address)?;
+        let reactor = core.engine()?.reactor();
         let dialer = Arc::new_cyclic(|me| Dialer {
             me: me.clone(),
             core: Arc::clone(core),
             info,
             reactor,
             address,
+            connector,
             session,
             ws_message_type: core.ws_message_type(),
             state: Mutex::new(DialState {
@@ -315,7 +318,7 @@ impl Dialer {
     }
 
     fn connect(self: &Arc<Self>, candidate: &Candidate) -> io::Result<Arc<Connection>> {
-        let stream = Box::new(SocketStream::connect(candidate, &self.core.stream_options())?);
+        let stream = self.connector.connect(candidate, &self.core.stream_options())?;
         let session = open_session(&self.session, &self.core, self.ws_message_type)?;
         let owner = Owner::Dialer(Arc::clone(self));
         let reactor = Arc::clone(&self.reactor);

@@ -203,6 +203,8 @@ impl Core {
             send_buffer: options.send_buffer_set.then_some(options.send_buffer),
             recv_buffer: options.recv_buffer_set.then_some(options.recv_buffer),
             ipv4_only: options.ipv4_only,
+            #[cfg(feature = "tls")]
+            tls: options.tls.clone(),
         }
     }
 

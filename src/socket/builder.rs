@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::message::WsMessageType;
 use crate::options::Options;
 use crate::protocol::{Mode, Protocol};
+#[cfg(feature = "tls")]
+use crate::transport::tls::TlsConfig;
 
 /// Options of a socket to be built; each is explained, with its default, at the [`Options`] field of that name.
 ///
@@ -124,6 +126,12 @@ impl<S: From<Socket>> Builder<S> {
     /// [`Options::set_print_errors`].
     pub fn print_errors(self, value: bool) -> Self {
         self.set(|options| Ok(options.set_print_errors(value)))
+    }
+
+    /// [`Options::set_tls`].
+    #[cfg(feature = "tls")]
+    pub fn tls(self, config: &TlsConfig) -> Self {
+        self.set(|options| Ok(options.set_tls(config)))
     }
 
     /// Uses `engine` in place of the default one.

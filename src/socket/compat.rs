@@ -10,6 +10,10 @@ use crate::address::{AddressError, Dialect};
 use crate::engine::Patience;
 use crate::error::{Error, SendError};
 use crate::message::Message;
+#[cfg(feature = "tls")]
+pub use crate::transport::tls::TlsPart;
+#[cfg(feature = "tls")]
+use crate::transport::tls::{TlsAuth, TlsError};
 
 /// How long a call waits.
 ///
@@ -53,7 +57,7 @@ impl From<Wait> for Patience {
 /// # Ok::<(), spmsg::Error>(())
 /// ```
 pub fn bind(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
-    socket.bind_as(address, Dialect::Nanomsg)
+    said(socket, address, socket.bind_as(address, Dialect::Nanomsg))
 }
 
 /// Connects to an address as nanomsg reads it.
@@ -68,7 +72,17 @@ pub fn bind(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
 /// # Ok::<(), spmsg::Error>(())
 /// ```
 pub fn connect(socket: &Socket, address: &[u8]) -> Result<Endpoint, Error> {
-    socket.connect_as(address, Dialect::Nanomsg)
+    said(socket, address, socket.connect_as(address, Dialect::Nanomsg))
+}
+
+/// A reason of the library's own, which a number cannot tell, is printed if the socket prints its errors.
+fn said<T>(socket: &Socket, address: &[u8], result: Result<T, Error>) -> Result<T, Error> {
+    if let Err(Error::Os { source, .. }) = &result
+        && source.get_ref().is_some()
+    {
+        socket.core().report(&String::from_utf8_lossy(address), source);
+    }
+    result
 }
 
 /// Ends an endpoint by its number.
@@ -193,6 +207,76 @@ pub fn close_all_at_exit<'a>(sockets: impl IntoIterator<Item = &'a Socket>) {
 fn begin_all<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<(&'a Socket, Instant)> {
     let begin = |socket: &'a Socket| Some((socket, socket.core().begin_close().ok()?));
     sockets.into_iter().filter_map(begin).collect()
+}
+
+/// Reads authorities, certificate or key for TLS from a PEM file, as a path in bytes. It is used at once, also for new
+/// connections of endpoints that exist; a certificate and a key that do not fit each other wait until they do, and
+/// the pair before them stays in use. A failure is printed if the socket prints its errors.
+///
+/// # Errors
+/// [`Error::Os`]: of the system if the file cannot be read, `InvalidInput` if it cannot be parsed; then nothing is
+/// changed. [`Error::Closed`].
+#[cfg(feature = "tls")]
+pub fn set_tls_file(socket: &Socket, part: TlsPart, path: &[u8]) -> Result<(), Error> {
+    use std::os::unix::ffi::OsStrExt;
+    let config = socket.options()?.tls().clone();
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
+    config.set_file(part, path).map_err(|error| tls_refused(socket, error))
+}
+
+/// Sets the name that servers' certificates must have, for endpoints made afterwards; an empty one means the host of
+/// the address.
+///
+/// # Errors
+/// [`Error::Os`] of kind `InvalidInput` for what is no name, [`Error::Closed`].
+///
+/// ```
+/// use spmsg::compat;
+/// let pair = spmsg::Pair::new()?;
+/// compat::set_tls_server_name(pair.socket(), "db.example.org")?;
+/// assert!(compat::set_tls_server_name(pair.socket(), "a b").is_err());
+/// # Ok::<(), spmsg::Error>(())
+/// ```
+#[cfg(feature = "tls")]
+pub fn set_tls_server_name(socket: &Socket, name: &str) -> Result<(), Error> {
+    let config = socket.options()?.tls().clone();
+    let name = Some(name).filter(|name| !name.is_empty());
+    let config = config.with_server_name(name).map_err(|error| tls_refused(socket, error))?;
+    socket.set_options(|options| {
+        options.set_tls(&config);
+        Ok(())
+    })
+}
+
+/// Sets what is asked of TLS peers, for endpoints made afterwards; `None` for the default of each side.
+///
+/// # Errors
+/// [`Error::Closed`].
+///
+/// ```
+/// use spmsg::{TlsAuth, compat};
+/// let pair = spmsg::Pair::new()?;
+/// compat::set_tls_auth(pair.socket(), Some(TlsAuth::Required))?;
+/// # Ok::<(), spmsg::Error>(())
+/// ```
+#[cfg(feature = "tls")]
+pub fn set_tls_auth(socket: &Socket, auth: Option<TlsAuth>) -> Result<(), Error> {
+    socket.set_options(|options| {
+        let config = options.tls().with_auth(auth);
+        options.set_tls(&config);
+        Ok(())
+    })
+}
+
+#[cfg(feature = "tls")]
+fn tls_refused(socket: &Socket, error: TlsError) -> Error {
+    socket.core().report("tls", &error);
+    // The system's own number, for callers that know only numbers.
+    let source = match &error {
+        TlsError::File { source, .. } => source.raw_os_error().map(io::Error::from_raw_os_error),
+        _ => None,
+    };
+    Error::os("use", "a TLS option", source.unwrap_or_else(|| error.into()))
 }
 
 /// How many forks lie between the process that loaded the library and this one: what was made under another

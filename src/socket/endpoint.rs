@@ -43,6 +43,40 @@ impl Endpoint {
         &self.address
     }
 
+    /// Why the endpoint's last failed attempt or connection came to nothing, as text for people; `None` if none ever
+    /// did. Says for example which certificate was refused for which reason. Ordinary ends, such as a peer that
+    /// leaves, are no failures.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchEndpoint`] when it was closed, [`Error::Closed`] when its socket is.
+    ///
+    /// ```
+    /// let pull = spmsg::Pull::new()?;
+    /// let endpoint = pull.bind("tcp://127.0.0.1:0")?;
+    /// assert_eq!(endpoint.last_failure()?, None);
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
+    pub fn last_failure(&self) -> Result<Option<String>, Error> {
+        self.core.upgrade().ok_or(Error::Closed)?.last_failure(self.id)
+    }
+
+    /// Whom the endpoint's present peers proved to be: one entry for each pipe whose TLS connection verified a
+    /// certificate. A connecting endpoint has at most one.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchEndpoint`] when it was closed, [`Error::Closed`] when its socket is.
+    ///
+    /// ```
+    /// let pull = spmsg::Pull::new()?;
+    /// let endpoint = pull.bind("tcp://127.0.0.1:0")?;
+    /// assert!(endpoint.peers()?.is_empty(), "tcp proves nobody");
+    /// # Ok::<(), spmsg::Error>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn peers(&self) -> Result<Vec<Arc<crate::PeerIdentity>>, Error> {
+        self.core.upgrade().ok_or(Error::Closed)?.peers(self.id)
+    }
+
     /// Ends the endpoint and its connections. A bound address is free when this returns (R238); what was accepted for
     /// its peers leaves in the background, within the linger time.
     ///

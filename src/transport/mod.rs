@@ -1,5 +1,6 @@
-//! Carriers: how bytes reach the peer. [`listen`] and [`route`] are the table: a new carrier is one file that
-//! supplies [`Acceptor`] and [`Stream`], and one line in each.
+//! Carriers: how bytes reach the peer. [`listen`], [`connector`], [`route`] and [`session_of`] are the table: a new
+//! carrier is one file that supplies [`Acceptor`], [`Connector`] and [`Stream`], and one line in each. Carriers know
+//! nothing of sessions: a row joins one to the other.
 //!
 //! inproc is no carrier: its messages move from socket to socket, in the engine.
 
@@ -7,6 +8,8 @@ mod ipc;
 pub(crate) mod resolve;
 mod stream;
 mod tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 #[cfg(feature = "ws")]
 mod ws;
 
@@ -44,6 +47,18 @@ pub(crate) trait Stream: Send + Sync {
         false
     }
 
+    /// Once the connection is up: the carrier's own handshake, before the first byte of the session. To be called
+    /// again when the descriptor is ready, until it is over. `InvalidData` says why the peer is not wanted.
+    fn handshake(&self) -> io::Result<Handshake> {
+        Ok(Handshake::None)
+    }
+
+    /// Whom the handshake proved to be there.
+    #[cfg(feature = "tls")]
+    fn peer(&self) -> Option<&std::sync::Arc<crate::peer::PeerIdentity>> {
+        None
+    }
+
     /// Reads what is there, at most `block.len()` bytes; `Ok(0)` is the end of the stream.
     fn read(&self, block: &mut [u8]) -> io::Result<usize>;
 
@@ -52,7 +67,8 @@ pub(crate) trait Stream: Send + Sync {
     /// the stream.
     fn read_body(&self, buffer: &mut Vec<u8>, missing: usize, tail: &mut [u8]) -> io::Result<(usize, usize)>;
 
-    /// One gather write; never raises SIGPIPE.
+    /// One gather write; never raises SIGPIPE. After `WouldBlock` the next write must begin with the same bytes: a
+    /// carrier that transforms them may have begun.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Says that nothing more will be written.
@@ -68,6 +84,18 @@ pub(crate) trait Stream: Send + Sync {
     fn is_settled(&self) -> bool;
 }
 
+/// How far a carrier's handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no carrier without TLS has one"))]
+pub(crate) enum Handshake {
+    /// The carrier has none.
+    None,
+    /// Waits for the descriptor to be ready.
+    Unfinished,
+    /// The session may begin; bytes of it may have been read already.
+    Over,
+}
+
 /// A listening descriptor.
 pub(crate) trait Acceptor: Send + Sync {
     fn register(&self, registry: &Registry, token: Token) -> io::Result<()>;
@@ -77,6 +105,21 @@ pub(crate) trait Acceptor: Send + Sync {
     fn local_address(&self) -> String;
     /// Stops listening for good: the address can be bound again when this returns (R238), an ipc path is unlinked.
     fn close(&self);
+}
+
+/// The connecting side of an endpoint. What it keeps of the options is as it was when the endpoint was made.
+pub(crate) trait Connector: Send + Sync {
+    /// Starts to connect.
+    fn connect(&self, candidate: &Candidate, options: &StreamOptions) -> io::Result<Box<dyn Stream>>;
+}
+
+/// Nothing but the operating system's stream.
+struct Plain;
+
+impl Connector for Plain {
+    fn connect(&self, candidate: &Candidate, options: &StreamOptions) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(SocketStream::connect(candidate, options)?))
+    }
 }
 
 /// What a descriptor is watched for.
@@ -93,6 +136,8 @@ pub(crate) struct StreamOptions {
     /// SO_RCVBUF, only if the program set the option.
     pub(crate) recv_buffer: Option<usize>,
     pub(crate) ipv4_only: bool,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: tls::TlsConfig,
 }
 
 /// One way to reach a peer: from an optional local address to a remote one.
@@ -123,17 +168,47 @@ pub(crate) fn listen(
             let carrier = Box::new(tcp::listen(&address.tcp, options)?);
             Ok((ws::acceptor("ws", carrier, address), ws::server(address)))
         }
+        #[cfg(feature = "tls")]
+        BindAddress::Tls(address) => {
+            Ok((Box::new(tls::listen(address, "tls+tcp", options)?), SessionKind::Length))
+        }
+        #[cfg(all(feature = "tls", feature = "ws"))]
+        BindAddress::Wss(address) => {
+            let carrier = Box::new(tls::listen(&address.tcp, "wss", options)?);
+            Ok((ws::acceptor("wss", carrier, address), ws::server(address)))
+        }
         BindAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
-/// The table of connecting transports.
+/// The table of what connects.
+pub(crate) fn connector(
+    address: &ConnectAddress,
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))] options: &StreamOptions,
+) -> io::Result<Box<dyn Connector>> {
+    match address {
+        ConnectAddress::Tcp(_) | ConnectAddress::Ipc(_) => Ok(Box::new(Plain)),
+        #[cfg(feature = "ws")]
+        ConnectAddress::Ws(_) => Ok(Box::new(Plain)),
+        #[cfg(feature = "tls")]
+        ConnectAddress::Tls(address) => Ok(Box::new(tls::connector(address, options)?)),
+        #[cfg(all(feature = "tls", feature = "ws"))]
+        ConnectAddress::Wss(address) => Ok(Box::new(tls::connector(&address.tcp, options)?)),
+        ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// The table of where to connect to.
 pub(crate) fn route(address: &ConnectAddress, options: &StreamOptions) -> io::Result<Route> {
     match address {
         ConnectAddress::Tcp(address) => tcp::route(address, options),
         ConnectAddress::Ipc(name) => ipc::route(name),
         #[cfg(feature = "ws")]
         ConnectAddress::Ws(address) => tcp::route(&address.tcp, options),
+        #[cfg(feature = "tls")]
+        ConnectAddress::Tls(address) => tcp::route(address, options),
+        #[cfg(all(feature = "tls", feature = "ws"))]
+        ConnectAddress::Wss(address) => tcp::route(&address.tcp, options),
         ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
@@ -145,6 +220,10 @@ pub(crate) fn session_of(address: &ConnectAddress) -> io::Result<SessionKind> {
         ConnectAddress::Ipc(_) => Ok(SessionKind::TypedLength),
         #[cfg(feature = "ws")]
         ConnectAddress::Ws(address) => Ok(ws::client(address)),
+        #[cfg(feature = "tls")]
+        ConnectAddress::Tls(_) => Ok(SessionKind::Length),
+        #[cfg(all(feature = "tls", feature = "ws"))]
+        ConnectAddress::Wss(address) => Ok(ws::client(address)),
         ConnectAddress::Inproc(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }

@@ -90,6 +90,20 @@ fn socket_address(literal: &IpLiteral, port: u16) -> io::Result<SocketAddr> {
     }
 }
 
+impl TcpAcceptor {
+    /// Where it listens, with the port that the system chose.
+    #[cfg(feature = "tls")]
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// One connection, not yet wrapped.
+    pub(super) fn accept_socket(&self, options: &StreamOptions) -> io::Result<SocketStream> {
+        let (socket, _) = self.socket.lock().as_ref().ok_or(io::ErrorKind::NotConnected)?.accept()?;
+        SocketStream::accepted(socket, false, options)
+    }
+}
+
 impl Acceptor for TcpAcceptor {
     fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         let socket = self.socket.lock();
@@ -105,8 +119,7 @@ impl Acceptor for TcpAcceptor {
     }
 
     fn accept(&self, options: &StreamOptions) -> io::Result<Box<dyn Stream>> {
-        let (socket, _) = self.socket.lock().as_ref().ok_or(io::ErrorKind::NotConnected)?.accept()?;
-        Ok(Box::new(SocketStream::accepted(socket, false, options)?))
+        Ok(Box::new(self.accept_socket(options)?))
     }
 
     fn local_address(&self) -> String {

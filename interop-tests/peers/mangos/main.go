@@ -4,10 +4,13 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -39,6 +42,7 @@ import (
 	"go.nanomsg.org/mangos/v3/protocol/xsurveyor"
 	_ "go.nanomsg.org/mangos/v3/transport/ipc"
 	_ "go.nanomsg.org/mangos/v3/transport/tcp"
+	_ "go.nanomsg.org/mangos/v3/transport/tlstcp"
 	_ "go.nanomsg.org/mangos/v3/transport/ws"
 )
 
@@ -64,6 +68,8 @@ type puppet struct {
 
 	in, out []byte // headers of a raw socket: received last, to be sent next
 	lastID  uint32 // of a raw question
+
+	tls *tls.Config // of endpoints to come
 
 	lock    sync.Mutex
 	changed *sync.Cond
@@ -137,7 +143,42 @@ func (p *puppet) wait(what string, wanted int, timeout time.Duration) error {
 }
 
 func (p *puppet) connect(addr string) error {
-	return p.socket.DialOptions(addr, map[string]interface{}{mangos.OptionDialAsynch: true})
+	options := map[string]interface{}{mangos.OptionDialAsynch: true}
+	if p.tls != nil {
+		options[mangos.OptionTLSConfig] = p.tls
+	}
+	return p.socket.DialOptions(addr, options)
+}
+
+func (p *puppet) bind(addr string) error {
+	if p.tls == nil {
+		return p.socket.Listen(addr)
+	}
+	return p.socket.ListenOptions(addr, map[string]interface{}{mangos.OptionTLSConfig: p.tls})
+}
+
+// secure makes both sides show the folder's certificate and trust its authority only.
+func (p *puppet) secure(folder string) error {
+	pem, err := os.ReadFile(filepath.Join(folder, "ca.pem"))
+	if err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"))
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return errors.New("ca.pem has no certificate")
+	}
+	p.tls = &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		RootCAs:      roots,
+		ClientCAs:    roots,
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ServerName:   "localhost",
+	}
+	return nil
 }
 
 func (p *puppet) setTopic(name, text string) error {

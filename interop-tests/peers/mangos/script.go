@@ -96,8 +96,10 @@ func (p *puppet) single(words []string) (string, error) {
 	switch words[0] {
 	case "opt":
 		return "ok", p.setOption(one, two)
+	case "tls":
+		return "ok", p.secure(one)
 	case "bind":
-		return "ok", p.socket.Listen(one)
+		return "ok", p.bind(one)
 	case "connect":
 		return "ok", p.connect(one)
 	case "close":

@@ -116,7 +116,9 @@ impl Core {
             // Ended from this side while still connecting.
             End::Local if !was_connected => self.state.lock().stats.progress_ended(),
             End::Local | End::Goodbye => (),
-            End::Eof
+            End::NotSecured(_)
+            | End::Untrusted(_)
+            | End::Eof
             | End::Truncated
             | End::Io(_)
             | End::Wire(_)
@@ -141,13 +143,31 @@ impl Core {
 
     /// The endpoint's last attempt failed; reported the first time, and again only after it recovered.
     pub(crate) fn endpoint_failed(&self, endpoint: u32, address: &str, error: &io::Error) {
+        let text = crate::sys::error_text(error);
         let first = match self.state.lock().endpoints.get_mut(&endpoint) {
-            Some(endpoint) => !std::mem::replace(&mut endpoint.failing, true),
+            Some(endpoint) => {
+                endpoint.failure = Some(text.clone());
+                !std::mem::replace(&mut endpoint.failing, true)
+            }
             None => false,
         };
         if first {
-            self.report(address, &crate::sys::error_text(error));
+            self.report(address, &text);
         }
+    }
+
+    /// A connection ended in a way that somebody should look into.
+    pub(crate) fn connection_failed(&self, endpoint: u32, address: &str, end: &End) {
+        if let Some(endpoint) = self.state.lock().endpoints.get_mut(&endpoint) {
+            endpoint.failure = Some(end.to_string());
+        }
+        self.report(address, end);
+    }
+
+    /// What the endpoint last failed of.
+    pub(crate) fn last_failure(&self, endpoint: u32) -> Result<Option<String>, crate::error::Error> {
+        let failure = |state: &mut super::State| state.endpoints.get(&endpoint).map(|e| e.failure.clone());
+        self.open_state(failure)?.ok_or(crate::error::Error::NoSuchEndpoint(endpoint))
     }
 
     /// One line on stderr, if the program asked for that (NN_PRINT_ERRORS); nanomsg's form.

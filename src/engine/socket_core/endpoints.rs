@@ -18,6 +18,8 @@ pub(super) struct Endpoint {
     pub(super) kind: Kind,
     /// Its last attempt failed (NN_STAT_CURRENT_EP_ERRORS).
     pub(super) failing: bool,
+    /// The reason of its last failure, also after it recovered.
+    pub(super) failure: Option<String>,
 }
 
 #[derive(Clone)]
@@ -106,7 +108,7 @@ impl Core {
             self.open_state(|state| (state.options.reconnect, state.options.reconnect_max))?;
         let text = address.to_string();
         let dialer = Dialer::start(self, info, address, reconnect, max)
-            .map_err(|error| Error::os("start the engine to connect to", text, error))?;
+            .map_err(|error| Error::os("connect to", text, error))?;
         self.install(info, Kind::Dialer(dialer))
     }
 
@@ -117,7 +119,8 @@ impl Core {
             let priorities = Priorities { send: options.send_priority, recv: options.recv_priority };
             let info = EndpointInfo { id: state.next_endpoint, priorities };
             state.next_endpoint += 1;
-            state.endpoints.insert(info.id, Endpoint { info, kind: Kind::Starting, failing: false });
+            let endpoint = Endpoint { info, kind: Kind::Starting, failing: false, failure: None };
+            state.endpoints.insert(info.id, endpoint);
             info
         })
     }
@@ -177,6 +180,20 @@ impl Core {
         }
         jobs::run(&mut jobs);
         Ok(())
+    }
+
+    /// Whom the peers of an endpoint proved to be.
+    #[cfg(feature = "tls")]
+    pub(crate) fn peers(&self, id: u32) -> Result<Vec<Arc<crate::peer::PeerIdentity>>, Error> {
+        self.open_state(|state| {
+            state.endpoints.get(&id).ok_or(Error::NoSuchEndpoint(id))?;
+            let pipes = state.pipes.iter().filter(|pipe| pipe.endpoint == id);
+            let peers = pipes.filter_map(|pipe| match &pipe.link {
+                Link::Stream(connection) => connection.peer().cloned(),
+                Link::Inproc(_) => None,
+            });
+            Ok(peers.collect())
+        })?
     }
 
     /// Stops what makes new connections.

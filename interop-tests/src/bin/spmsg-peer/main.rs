@@ -6,9 +6,10 @@ mod seat;
 mod talk;
 
 use std::io::BufRead;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use spmsg::{Device, Error, Mode, Protocol, Socket};
+use spmsg::{Device, Error, Mode, Protocol, Socket, TlsAuth, TlsConfig};
 
 use content::{Run, parse_hex, show};
 use seat::{Failure, PROBE, Seat, failure};
@@ -108,6 +109,7 @@ fn single(seat: &mut Seat, words: &[&str]) -> Result<String, Failure> {
     let socket = seat.socket.clone();
     let done = match words[0] {
         "opt" => set_option(&socket, word(1), word(2)),
+        "tls" => secure(&socket, Path::new(word(1))),
         "bind" => socket.bind(word(1)).map(drop).map_err(named),
         "connect" => socket.connect(word(1)).map(drop).map_err(named),
         "close" => socket.close().map_err(named),
@@ -123,6 +125,22 @@ fn single(seat: &mut Seat, words: &[&str]) -> Result<String, Failure> {
         other => Err(format!("no such command: {other}")),
     };
     done.map(|()| "ok".to_owned())
+}
+
+/// Both sides show the folder's certificate and trust its authority only.
+fn secure(socket: &Socket, folder: &Path) -> Result<(), Failure> {
+    let config = TlsConfig::builder()
+        .ca_file(folder.join("ca.pem"))
+        .cert_file(folder.join("cert.pem"))
+        .key_file(folder.join("key.pem"))
+        .auth(TlsAuth::Required)
+        .build()
+        .map_err(|error| format!("other {error}"))?;
+    let set = socket.set_options(|o| {
+        o.set_tls(&config);
+        Ok(())
+    });
+    set.map_err(|error| failure(&error))
 }
 
 fn set_option(socket: &Socket, name: &str, text: &str) -> Result<(), Failure> {
