@@ -1,4 +1,4 @@
-//! The Scalability Protocols in Rust: six messaging patterns over inproc, ipc, tcp and WebSocket.
+//! The Scalability Protocols in Rust: six messaging patterns over inproc, ipc, tcp, WebSocket and TLS.
 //!
 //! spmsg speaks nanomsg's wire protocols, so its peers may be nanomsg, nng or mangos programs. A [socket](Socket) has
 //! a pattern, binds and connects to any number of [addresses](Socket::bind), and carries whole messages. Connections

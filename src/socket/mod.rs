@@ -84,6 +84,7 @@ impl Socket {
     /// | `ipc://@name`, `abstract://name` | Linux's abstract names |
     /// | `tcp://127.0.0.1:5555`, `tcp://[::1]:5555`, `tcp://host:5555` | an interface and a port |
     /// | `tcp://*:5555`, `tcp://:5555` | every interface |
+    /// | `tls+tcp://127.0.0.1:5555` and so on | as tcp, inside TLS with `Options::tls` (feature `tls`) |
     ///
     /// Port 0 lets the system choose; [`Endpoint::address`] has the port it chose.
     ///
