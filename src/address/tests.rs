@@ -98,8 +98,13 @@ fn r89_missing_separator_and_unknown_scheme() {
 fn r89_the_error_lists_what_is_known() {
     let text = BindAddress::parse("udp://x", &V4).unwrap_err().to_string();
     assert!(text.starts_with("there is no transport \"udp\": known are inproc, ipc, "), "{text}");
-    let last = if cfg!(feature = "ws") { "tcp, ws, in lower case" } else { "tcp, in lower case" };
-    assert!(text.ends_with(last), "{text}");
+    let last = match (cfg!(feature = "ws"), cfg!(feature = "tls")) {
+        (false, false) => "tcp",
+        (true, false) => "tcp, ws",
+        (false, true) => "tcp, tls+tcp",
+        (true, true) => "tcp, ws, tls+tcp, wss",
+    };
+    assert!(text.ends_with(&format!("{last}, in lower case")), "{text}");
     let text = ConnectAddress::parse("tcp://-host:1", &V4).unwrap_err().to_string();
     assert_eq!(
         text,
