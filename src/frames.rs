@@ -25,6 +25,8 @@ pub(crate) struct Frames {
     messages: VecDeque<(Message, usize)>,
     /// The message that was taken last.
     taken: Message,
+    /// Some message may have a header.
+    headers: bool,
 }
 
 /// The front of a queue. Small on purpose: it is handed from function to function for every message.
@@ -92,6 +94,7 @@ impl Frames {
         if message.is_plain() && message.len() == charge && charge <= FRAME_COPY_MAX_BYTES {
             return self.push_body(message.body());
         }
+        self.headers |= !message.header().is_empty();
         self.make_room(HEAD_BYTES);
         self.bytes.extend_from_slice(&MESSAGE);
         self.messages.push_back((message, charge));
@@ -115,6 +118,7 @@ impl Frames {
         }
         self.bytes.extend_from_slice(rest);
         self.messages.append(&mut other.messages);
+        self.headers |= other.headers;
         other.clear();
     }
 
@@ -149,6 +153,11 @@ impl Frames {
         }
     }
 
+    /// Whether some message may have a header: then payloads are not just bodies.
+    pub(crate) fn has_headers(&self) -> bool {
+        self.headers
+    }
+
     /// Bytes of memory that an empty queue holds on to.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -158,6 +167,7 @@ impl Frames {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.at = 0;
+        self.headers = false;
         if !self.messages.is_empty() {
             self.messages.clear();
         }

@@ -186,8 +186,7 @@ impl Core {
         if state.closed {
             return jobs;
         }
-        let whole =
-            state.pipes.get(pipe).is_some() && state.pattern.handle_block(&mut state.fx, pipe, frames);
+        let whole = state.pipes.get(pipe).is_some() && state.handle_block(pipe, frames);
         if !whole {
             while let Some((taken, _)) = frames.pop() {
                 state.handle_message(pipe, taken.into_message(), now, &mut jobs);
@@ -343,8 +342,7 @@ impl State {
     fn take_lane(&mut self, pipe: PipeId, end: &inproc::End, now: Instant, jobs: &mut Jobs) {
         let mut block = std::mem::take(&mut self.block);
         end.take(&mut block);
-        let whole =
-            self.pipes.get(pipe).is_some() && self.pattern.handle_block(&mut self.fx, pipe, &mut block);
+        let whole = self.handle_block(pipe, &mut block);
         if whole {
             self.carry_out(now, jobs);
         } else {
@@ -357,6 +355,13 @@ impl State {
             block.shrink(FRAMES_SPARE_MAX_BYTES);
         }
         self.block = block;
+    }
+
+    /// Hands a block over whole, if that can be.
+    fn handle_block(&mut self, pipe: PipeId, block: &mut Frames) -> bool {
+        !block.has_headers()
+            && self.pipes.get(pipe).is_some()
+            && self.pattern.handle_block(&mut self.fx, pipe, block)
     }
 
     fn handle_message(&mut self, pipe: PipeId, message: Message, now: Instant, jobs: &mut Jobs) {
