@@ -186,7 +186,7 @@ impl Core {
         if state.closed {
             return jobs;
         }
-        let whole = state.pipes.get(pipe).is_some() && state.handle_block(pipe, frames);
+        let whole = state.handle_block(pipe, frames);
         if !whole {
             while let Some((taken, _)) = frames.pop() {
                 state.handle_message(pipe, taken.into_message(), now, &mut jobs);
