@@ -334,7 +334,9 @@ impl Connection {
             Writer::Caller => Job::Flush,
             Writer::Engine => Job::FlushSoon,
         };
-        jobs.extend(self.me.upgrade().map(job));
+        if let Some(me) = self.me.upgrade() {
+            jobs.push(job(me));
+        }
     }
 
     pub(crate) fn flush_soon(&self) {

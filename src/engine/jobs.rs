@@ -48,16 +48,24 @@ pub(crate) fn run(jobs: &mut Jobs) {
     }
 }
 
-fn run_all(more: &mut Jobs) {
+fn run_all(jobs: &mut Jobs) {
+    let mut next = Jobs::new();
+    for job in jobs.drain(..) {
+        run_one(job, &mut next);
+    }
+    if !next.is_empty() {
+        run_what_follows(next);
+    }
+}
+
+/// What the first jobs brought forth, and so on, in order.
+#[cold]
+fn run_what_follows(mut more: Jobs) {
     let mut queue: VecDeque<Job> = VecDeque::new();
     loop {
-        let mut next = Jobs::new();
-        for job in more.drain(..) {
-            run_one(job, &mut next);
-        }
-        queue.extend(next);
+        queue.extend(more.drain(..));
         match queue.pop_front() {
-            Some(job) => more.push(job),
+            Some(job) => run_one(job, &mut more),
             None => return,
         }
     }

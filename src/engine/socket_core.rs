@@ -365,11 +365,15 @@ impl State {
     /// Wakes one caller for each direction that can proceed, sets the descriptors, tells polls.
     fn announce(&mut self, jobs: &mut Jobs) {
         let ready = self.pattern.readiness();
-        if ready.recv && !self.recv_waiters.is_empty() {
-            jobs.extend(self.recv_waiters.take_one().map(Job::Wake));
+        if ready.recv
+            && let Some(waiter) = self.recv_waiters.take_one()
+        {
+            jobs.push(Job::Wake(waiter));
         }
-        if ready.send && !self.send_waiters.is_empty() {
-            jobs.extend(self.send_waiters.take_one().map(Job::Wake));
+        if ready.send
+            && let Some(waiter) = self.send_waiters.take_one()
+        {
+            jobs.push(Job::Wake(waiter));
         }
         self.recv_level.set(ready.recv);
         self.send_level.set(ready.send);

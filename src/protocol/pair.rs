@@ -327,6 +327,7 @@ mod tests {
         pair.recv(&mut fx, now).unwrap();
         assert_eq!(pair.inbox.capacity(), capacity, "not while more of it waits");
         while pair.recv(&mut fx, now).is_ok() {}
+        pair.tidy();
         assert!(pair.inbox.capacity() <= FRAMES_SPARE_MAX_BYTES);
     }
 
