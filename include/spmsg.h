@@ -277,6 +277,13 @@ NN_EXPORT void nn_init(void);
 NN_EXPORT int spmsg_io_threads(int n);
 
 /**
+ * Switches spinning off (0) or on (anything else) for the whole process, from the next wait on, whatever the environment
+ * variable SPMSG_SPIN says: a call that waits in a brisk conversation looks for its message for at most 50 us before it
+ * sleeps. On by default, save with one processor. An extension of spmsg.
+ */
+NN_EXPORT void spmsg_spin(int on);
+
+/**
  * Sends `len` bytes, or with NN_MSG as `len` the message buffer whose pointer `buf` points to.
  *
  * Returns the size of the body. With NN_MSG the library owns the buffer then; on failure the caller still

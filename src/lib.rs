@@ -55,7 +55,7 @@ mod wire;
 
 pub use address::AddressError;
 pub use device::Device;
-pub use engine::{Engine, IO_THREADS_VARIABLE, Statistics, set_io_threads};
+pub use engine::{Engine, IO_THREADS_VARIABLE, SPIN_VARIABLE, Statistics, set_io_threads, set_spinning};
 pub use error::{Error, SendError};
 pub use message::{Message, WsMessageType};
 pub use options::Options;

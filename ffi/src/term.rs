@@ -44,6 +44,17 @@ pub extern "C" fn spmsg_io_threads(n: c_int) -> c_int {
     })
 }
 
+/// Switches spinning off (0) or on (anything else) for the whole process, from the next wait on, whatever the environment
+/// variable SPMSG_SPIN says: a call that waits in a brisk conversation looks for its message for at most 50 us before it
+/// sleeps. On by default, save with one processor. An extension of spmsg.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_spin(on: c_int) {
+    guard(|| {
+        spmsg::set_spinning(on != 0);
+        Ok(())
+    });
+}
+
 /// Sees to it that a normal exit delivers what was accepted though nobody called nn_close. A forked child
 /// inherits the handler but not the table, so it flushes its own sockets and nothing of the parent's.
 pub(crate) fn flush_at_exit() {

@@ -66,6 +66,7 @@ const EXPORTED: [&str; 25] = [
     "nn_symbol_info",
     "nn_term",
     "spmsg_io_threads",
+    "spmsg_spin",
 ];
 
 macro_rules! programs {

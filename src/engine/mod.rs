@@ -39,6 +39,7 @@ pub(crate) use process::process;
 pub(crate) use reactor::Reactor;
 pub use socket_core::Statistics;
 pub(crate) use socket_core::{Bed, Core, Link, Patience};
+pub use tempo::{SPIN_VARIABLE, set_spinning};
 
 /// Environment variable with the number of I/O threads of the default engine, 1 to 64.
 ///

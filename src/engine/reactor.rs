@@ -110,7 +110,6 @@ pub(crate) struct Reactor {
     /// When the I/O thread wakes by itself from its sleep outside.
     outside_until: Mutex<Option<Instant>>,
     stop: AtomicBool,
-    may_spin: bool,
     tempo: Mutex<Tempo>,
     /// An I/O thread looks after this reactor: blocked threads may leave it to that one.
     has_thread: AtomicBool,
@@ -154,7 +153,6 @@ impl Reactor {
             deferred: AtomicBool::new(false),
             outside_until: Mutex::new(None),
             stop: AtomicBool::new(false),
-            may_spin: may_spin(),
             tempo: Mutex::new(Tempo::default()),
             has_thread: AtomicBool::new(false),
             looks: AtomicUsize::new(0),
@@ -478,7 +476,7 @@ impl Seat<'_> {
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.reactor.write_tails();
         let began = Instant::now();
-        let spin = self.reactor.may_spin && self.reactor.tempo.lock().is_brisk(began);
+        let spin = may_spin() && self.reactor.tempo.lock().is_brisk(began);
         let turned = self.reactor.turn_alone(timeout, spin);
         self.reactor.tempo.lock().note(began, Instant::now());
         turned

@@ -22,7 +22,7 @@ use super::connection::Connection;
 use super::inproc::Mail;
 use super::jobs::{self, Job, Jobs};
 use super::reactor::{Reactor, Ready, Source, Turn};
-use super::tempo::{Tempo, may_spin};
+use super::tempo::Tempo;
 use super::waiters::WaitQueue;
 use crate::error::Error;
 use crate::frames::Frames;
@@ -50,7 +50,6 @@ pub(crate) struct Core {
     timed: bool,
     /// What those patterns are told that do not ask.
     born: Instant,
-    may_spin: bool,
     /// Live copy of the option, in bytes; [`UNLIMITED`].
     recv_max: AtomicUsize,
     engine: OnceLock<Lease>,
@@ -117,7 +116,6 @@ impl Core {
             generation: sys::generation(),
             timed: protocol.has_deadlines(mode),
             born: Instant::now(),
-            may_spin: may_spin(),
             recv_max: AtomicUsize::new(options.recv_max.unwrap_or(UNLIMITED)),
             engine: lease,
             lease_returned: AtomicBool::new(false),

@@ -7,8 +7,37 @@ use crate::limits::{
     GUEST_LEASE, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_PENALTY_MAX_WAITS, SPIN_PENALTY_MIN_WAITS,
 };
 
-/// Environment variable that switches spinning off.
-const SPIN_VARIABLE: &str = "SPMSG_SPIN";
+/// Environment variable that switches spinning off when it is `0`; see [`set_spinning`].
+///
+/// ```
+/// assert_eq!(spmsg::SPIN_VARIABLE, "SPMSG_SPIN");
+/// ```
+pub const SPIN_VARIABLE: &str = "SPMSG_SPIN";
+
+/// Not asked yet, no, yes: a lock for finding out once could be held by a thread that a forked child does not have.
+static MAY_SPIN: AtomicU8 = AtomicU8::new(UNKNOWN);
+const UNKNOWN: u8 = 0;
+const NO: u8 = 1;
+const YES: u8 = 2;
+
+/// Switches spinning on or off for the whole process, from the next wait on, whatever the environment says; any thread
+/// may call it.
+///
+/// In a brisk conversation a call that waits looks for what it waits for, for at most 50 us, before it sleeps: that saves
+/// the wake-up, which costs as much. It never does when messages are rare, nor for long when it was in vain. On by
+/// default, save on a machine with one processor, where it never helps, and with [`SPIN_VARIABLE`] set to `0`. Off, a
+/// program takes a little less processor time and answers later.
+///
+/// ```
+/// spmsg::set_spinning(false);
+/// ```
+pub fn set_spinning(on: bool) {
+    MAY_SPIN.store(if on && several_processors() { YES } else { NO }, Ordering::Relaxed);
+}
+
+fn several_processors() -> bool {
+    std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
+}
 
 /// How quickly those who wait come back, and how long the last one waited.
 #[derive(Debug, Default)]
@@ -60,18 +89,14 @@ impl Tempo {
     }
 }
 
-/// Spinning helps only where the other side runs at the same time; `SPMSG_SPIN=0` in the environment switches it off.
+/// Whether to spin at all; finds out once.
 pub(super) fn may_spin() -> bool {
-    /// Not asked yet, no, yes: a lock for doing it once could be held by a thread that a forked child does not have.
-    static ANSWER: AtomicU8 = AtomicU8::new(0);
-    match ANSWER.load(Ordering::Relaxed) {
-        0 => {
-            let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
-            let may = several && std::env::var_os(SPIN_VARIABLE).is_none_or(|value| value != "0");
-            ANSWER.store(1 + u8::from(may), Ordering::Relaxed);
-            may
+    match MAY_SPIN.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            set_spinning(std::env::var_os(SPIN_VARIABLE).is_none_or(|value| value != "0"));
+            MAY_SPIN.load(Ordering::Relaxed) == YES
         }
-        answer => answer == 2,
+        known => known == YES,
     }
 }
 

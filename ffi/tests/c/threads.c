@@ -287,6 +287,26 @@ static int io_threads (void)
     return n;
 }
 
+/*  Without spinning a thread that waits takes next to no processor time, and conversations go on.  */
+static void spinning_can_be_switched_off (void)
+{
+    static const int settings[] = {0, 1, 0};
+    int a;
+    int b;
+    open_linked (NN_PAIR, NN_PAIR, "tcp", &a, &b);
+    for (int i = 0; i < 3; i++) {
+        spmsg_spin (settings[i]);
+        for (int n = 0; n < 200; n++) {
+            SEND (a, "ABC");
+            RECV (b, "ABC");
+            SEND (b, "DEF");
+            RECV (a, "DEF");
+        }
+    }
+    MUST (nn_close (a));
+    MUST (nn_close (b));
+}
+
 static void the_number_of_io_threads_can_be_set (void)
 {
     int a;
@@ -315,6 +335,7 @@ static const struct check_case CASES[] = {
     CASE (a_number_is_not_reused_before_all_callers_have_left),
     CASE (threads_with_sockets_of_their_own_do_not_meet),
     CASE (options_may_change_while_others_send_and_receive),
+    ALONE (spinning_can_be_switched_off),
     ALONE (the_number_of_io_threads_can_be_set),
 };
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::{Core, State};
 use crate::engine::jobs::{Job, Jobs};
 use crate::engine::reactor::{Parked, Reactor, Seat};
-use crate::engine::tempo::Tempo;
+use crate::engine::tempo::{Tempo, may_spin};
 use crate::engine::waiters::{WaitQueue, Waker};
 use crate::error::Error;
 use crate::limits::{SPIN_FOR_MORE_ROOM, SPIN_LOOKS_PER_CLOCK, SPIN_MAX, THREADLESS_TURN};
@@ -214,7 +214,7 @@ impl Core {
         began: Instant,
         deadline: Option<Instant>,
     ) -> bool {
-        if !self.may_spin || !self.tempo(direction).lock().is_brisk(began) {
+        if !may_spin() || !self.tempo(direction).lock().is_brisk(began) {
             return false;
         }
         {
