@@ -39,8 +39,8 @@ const HEADERS: [&str; 12] = [
     "bus.h",
 ];
 
-/// The whole exported interface: 23 documented functions, `nn_init`, and our own extension.
-const EXPORTED: [&str; 25] = [
+/// The whole exported interface: 23 documented functions, `nn_init`, and our own two extensions.
+const EXPORTED: [&str; 26] = [
     "nn_allocmsg",
     "nn_bind",
     "nn_close",

@@ -245,6 +245,13 @@ mod tests {
     }
 
     #[test]
+    fn only_websockets_ask_for_a_secret() {
+        assert!(!SessionKind::Length.needs_secret() && !SessionKind::TypedLength.needs_secret());
+        #[cfg(feature = "ws")]
+        assert!(SessionKind::WebSocket(std::sync::Arc::new(ws::Role::Server { path: None })).needs_secret());
+    }
+
+    #[test]
     fn conversation_of_the_mapping_reads_as_it_is_written() {
         let open = |protocol| SessionKind::Length.open(protocol, &Facts::default());
         let (mut req, rep) = (open(Protocol::Req), open(Protocol::Rep));
