@@ -10,6 +10,7 @@ use super::{
     Effects, Mode, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Protocol, Readiness,
     RecvRefusal, Refused, Rejected, SendRefusal, create,
 };
+use crate::frames::Frames;
 use crate::limits::PRIORITY_DEFAULT;
 use crate::message::Message;
 
@@ -24,10 +25,10 @@ pub(super) const SEED: u32 = 0x1234_5678;
 
 pub(super) const SAME: Priorities = Priorities { send: PRIORITY_DEFAULT, recv: PRIORITY_DEFAULT };
 
-/// How a message looks on arrival.
+/// How a message looks on arrival, and which of an engine's ways it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carriage {
-    /// Everything is in the body.
+    /// Everything is in the body, and it goes the short ways: blocks, bodies that are not made messages of.
     Wire,
     /// Header and body as they were sent.
     Inproc,
@@ -186,7 +187,14 @@ impl Network {
     pub(super) fn send(&mut self, node: NodeId, message: impl Into<Message>) -> Result<(), SendRefusal> {
         let (message, now) = (message.into(), self.now);
         let before = message.clone();
-        let sent = self.call(node, |pattern, fx| pattern.send(fx, now, message));
+        let short_cut = self.carriage == Carriage::Wire && message.is_plain();
+        let sent = self.call(node, |pattern, fx| {
+            if short_cut && let Some(pipe) = pattern.choose_plain() {
+                fx.transmit(pipe, message);
+                return Ok(());
+            }
+            pattern.send(fx, now, message)
+        });
         self.pump();
         sent.map_err(|rejected| {
             assert_eq!(rejected.message, before, "a refused message comes back unchanged");
@@ -207,7 +215,19 @@ impl Network {
 
     pub(super) fn recv(&mut self, node: NodeId) -> Result<Message, RecvRefusal> {
         let now = self.now;
-        let received = self.call(node, |pattern, fx| pattern.recv(fx, now));
+        let short_cut = self.carriage == Carriage::Wire;
+        let received = self.call(node, |pattern, fx| {
+            if !short_cut {
+                return pattern.recv(fx, now);
+            }
+            let mut place = None;
+            let taken = pattern.recv_taken(fx, now, &mut place)?;
+            let message = taken.into_message();
+            if !pattern.readiness().recv {
+                pattern.tidy();
+            }
+            Ok(message)
+        });
         self.pump();
         received
     }
@@ -331,7 +351,20 @@ impl Network {
         if was_full {
             self.call(from, |pattern, fx| pattern.handle_writable(fx, now, from_pipe));
         }
-        self.call(to, |pattern, fx| pattern.handle_message(fx, now, to_pipe, message));
+        if self.carriage == Carriage::Inproc {
+            self.call(to, |pattern, fx| pattern.handle_message(fx, now, to_pipe, message));
+            return true;
+        }
+        let mut block = Frames::default();
+        let payload = message.payload_len();
+        block.push(message, payload);
+        self.call(to, |pattern, fx| {
+            if !pattern.handle_block(fx, to_pipe, &mut block)
+                && let Some((taken, _)) = block.pop()
+            {
+                pattern.handle_message(fx, now, to_pipe, taken.into_message());
+            }
+        });
         true
     }
 }
