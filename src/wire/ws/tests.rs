@@ -439,6 +439,24 @@ fn from_client() -> encoder::WsEncoder {
     encoder::WsEncoder::new(Some(Secret::new([3; 16]).masks_of_messages()), WsMessageType::Binary)
 }
 
+#[test]
+fn a_body_leaves_as_a_message_with_it_does_and_blocks_are_not_for_websockets() {
+    for encoder in [from_server(), from_client()] {
+        let (mut as_body, mut as_message) = (SendQueue::default(), SendQueue::default());
+        encoder.encode_body(b"volume 7", &mut as_body);
+        let message = encoded(&encoder, Message::from(b"volume 7"));
+        assert_eq!(as_body.len(), message.len());
+        encoder.encode(Message::from(b"volume 7"), &mut as_message);
+        assert_eq!(as_body.len(), as_message.len());
+        assert!(encoder.head(8).is_none(), "frames of a client are masked, and types stand in the head");
+    }
+    let mut frames = crate::frames::Frames::default();
+    let allowance = crate::wire::Allowance { below: 1000, overhead: 9 };
+    let mut input: &[u8] = &[0x82, 1, b'x'];
+    assert_eq!(client().next_block(&mut input, None, allowance, &mut frames), 0);
+    assert!(frames.is_empty() && input.len() == 3);
+}
+
 /// Heads and unmasked payloads of frames, which must be whole.
 fn frames_in(mut bytes: &[u8]) -> Vec<(Head, Vec<u8>)> {
     let mut frames = Vec::new();
