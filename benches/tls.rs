@@ -7,17 +7,14 @@
 #[path = "../tests/util/certs.rs"]
 #[allow(dead_code)]
 mod certs;
+mod pump;
 
 use std::error::Error;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use certs::{Authority, Identity, hand_client, hand_server};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, ServerConnection, StreamOwned};
+use certs::{Authority, Identity};
+use pump::Until;
 use spmsg::{Engine, Message, Pull, Push, TlsConfig};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -32,12 +29,13 @@ fn main() -> Result<(), Failure> {
     let mut rows: Vec<(&str, Vec<f64>)> = Vec::new();
     for _ in 0..ROUNDS {
         let figures = [
-            ("bare pump, 64 KiB: MB/s", bench.pump()? / 1e6),
+            ("bare pump, 64 KiB: MB/s", bench.pump(1)? / 1e6),
             ("tls+tcp, 64 KiB: MB/s", bench.sockets(Some(&bench.tls), LARGE, 1)? * LARGE as f64 / 1e6),
             ("tcp, 64 KiB: MB/s", bench.sockets(None, LARGE, 1)? * LARGE as f64 / 1e6),
             ("tls+tcp, 2 connections, 2 I/O threads, 64 KiB: MB/s", {
                 bench.sockets(Some(&bench.tls), LARGE, 2)? * LARGE as f64 / 1e6
             }),
+            ("bare pump, 2 pairs of threads, 64 KiB: MB/s", bench.pump(2)? / 1e6),
             ("tls+tcp, 64 B: thousand messages/s", bench.sockets(Some(&bench.tls), SMALL, 1)? / 1e3),
             ("tcp, 64 B: thousand messages/s", bench.sockets(None, SMALL, 1)? / 1e3),
         ];
@@ -57,7 +55,8 @@ fn main() -> Result<(), Failure> {
     }
     println!("64 KiB, of the bare pump: {:.2}", medians[1] / medians[0]);
     println!("two connections, of one: {:.2}", medians[3] / medians[1]);
-    println!("64 B, of tcp: {:.2}", medians[4] / medians[5]);
+    println!("two pumps, of one: {:.2}", medians[4] / medians[0]);
+    println!("64 B, of tcp: {:.2}", medians[5] / medians[6]);
     Ok(())
 }
 
@@ -78,40 +77,8 @@ impl Bench {
     }
 
     /// Bytes per second.
-    fn pump(&self) -> Result<f64, Failure> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let place = listener.local_addr()?;
-        let (client, lasts) = (Arc::new(hand_client(&self.authority, None)), self.lasts);
-        let sender = thread::spawn(move || -> Result<(), Failure> {
-            let tls = ClientConnection::new(client, ServerName::try_from("localhost")?)?;
-            let mut stream = StreamOwned::new(tls, TcpStream::connect(place)?);
-            let block = vec![7; LARGE];
-            let end = Instant::now() + lasts;
-            while Instant::now() < end {
-                stream.write_all(&block)?;
-            }
-            stream.conn.send_close_notify();
-            stream.flush()?;
-            stream.sock.shutdown(std::net::Shutdown::Write)?;
-            // Closing with unread tickets would reset the connection.
-            let _ = stream.sock.read_to_end(&mut Vec::new());
-            Ok(())
-        });
-        let tls = ServerConnection::new(Arc::new(hand_server(&self.server)))?;
-        let mut stream = StreamOwned::new(tls, listener.accept()?.0);
-        let mut block = vec![0; LARGE];
-        let mut bytes = stream.read(&mut block)?;
-        let begun = Instant::now();
-        loop {
-            match stream.read(&mut block)? {
-                0 => break,
-                more => bytes += more,
-            }
-        }
-        let rate = bytes as f64 / begun.elapsed().as_secs_f64();
-        drop(stream);
-        sender.join().map_err(|_| "the sender panicked")??;
-        Ok(rate)
+    fn pump(&self, pairs: usize) -> Result<f64, Failure> {
+        pump::pump((&self.authority, &self.server), Until::Passed(self.lasts), LARGE, pairs)
     }
 
     /// Messages per second over so many connections at once, each between sockets of its own.

@@ -2,6 +2,8 @@
 
 #[path = "util/certs.rs"]
 mod certs;
+#[path = "util/secure.rs"]
+mod secure;
 mod util;
 
 use std::io::{Read, Write};
@@ -12,178 +14,21 @@ use std::time::{Duration, Instant};
 
 use certs::{Authority, Identity, Period, hand_client, hand_client_of, hand_server};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, Connection, HandshakeKind, ServerConnection};
-use spmsg::{Endpoint, Engine, Error, Pair, Protocol, Socket, TlsAuth, TlsConfig, TlsError};
+use rustls::{ClientConnection, Connection, HandshakeKind};
+use secure::{Hand, Pipe, authority_and_server, failure, pipe_at, place, refused_at, with_tls};
+use spmsg::{Engine, Error, Pair, Protocol, TlsAuth, TlsConfig, TlsError};
 use util::raw::header;
 use util::{DEADLINE, pattern, socket, wait_for_pipes, wait_until};
 
 const ANY_PORT: &str = "tls+tcp://127.0.0.1:0";
 
-/// A socket with `config` whose blocking calls end.
-fn with_tls(protocol: Protocol, config: &TlsConfig) -> Socket {
-    let socket = socket(protocol);
-    let options = socket.set_options(|options| {
-        options.set_tls(config).set_reconnect(Duration::from_millis(20)).set_linger(DEADLINE);
-        Ok(())
-    });
-    options.expect("an open socket");
-    socket
-}
-
-/// An authority, and a server of its for 127.0.0.1 and localhost.
-fn authority_and_server() -> (Authority, Identity) {
-    let authority = Authority::new("Test Authority");
-    let server = authority.issue("server", &["127.0.0.1", "localhost"]);
-    (authority, server)
-}
-
-struct Pipe {
-    bound: Socket,
-    connected: Socket,
-    listener: Endpoint,
-    dialer: Endpoint,
-}
-
-/// A bound and a connected PAIR with a pipe between them.
 fn pipe(listening: &TlsConfig, connecting: &TlsConfig) -> Pipe {
-    let (bound, connected) = (with_tls(Protocol::Pair, listening), with_tls(Protocol::Pair, connecting));
-    let listener = bound.bind(ANY_PORT).unwrap();
-    let dialer = connected.connect(listener.address()).unwrap();
-    wait_for_pipes(&bound, 1);
-    wait_for_pipes(&connected, 1);
-    Pipe { bound, connected, listener, dialer }
+    pipe_at(ANY_PORT, listening, connecting)
 }
 
-/// The reason of the endpoint's last failure, as soon as it has one.
-#[track_caller]
-fn failure(endpoint: &Endpoint) -> String {
-    wait_until("a failure", || endpoint.last_failure().unwrap().is_some());
-    endpoint.last_failure().unwrap().unwrap()
-}
-
-/// A connected and a listening side that must not come together: the reasons of both, and that the connecting side
-/// goes on trying.
 #[track_caller]
 fn refused(listening: &TlsConfig, connecting: &TlsConfig) -> (String, String) {
-    let (bound, connected) = (with_tls(Protocol::Pair, listening), with_tls(Protocol::Pair, connecting));
-    let listener = bound.bind(ANY_PORT).unwrap();
-    let dialer = connected.connect(listener.address()).unwrap();
-    let failures = || {
-        let statistics = connected.statistics().unwrap();
-        statistics.connect_errors + statistics.broken_connections
-    };
-    wait_until("several attempts", || failures() >= 3);
-    let reasons = (failure(&listener), failure(&dialer));
-    for side in [&bound, &connected] {
-        assert_eq!(side.statistics().unwrap().current_connections, 0, "{reasons:?}");
-    }
-    assert!(bound.statistics().unwrap().broken_connections >= 2, "{reasons:?}");
-    reasons
-}
-
-fn place(endpoint: &Endpoint) -> &str {
-    endpoint.address().strip_prefix("tls+tcp://").expect("an address of TLS")
-}
-
-/// Somebody who speaks TLS by hand.
-struct Hand {
-    tls: Connection,
-    tcp: TcpStream,
-}
-
-impl Hand {
-    fn new(tls: Connection, tcp: TcpStream) -> Hand {
-        tcp.set_read_timeout(Some(DEADLINE)).unwrap();
-        tcp.set_write_timeout(Some(DEADLINE)).unwrap();
-        Hand { tls, tcp }
-    }
-
-    fn connect(place: &str, config: &Arc<rustls::ClientConfig>) -> Hand {
-        let name = ServerName::try_from("localhost").unwrap();
-        let tls = ClientConnection::new(Arc::clone(config), name).unwrap();
-        Hand::new(Connection::Client(tls), TcpStream::connect(place).unwrap()).shake()
-    }
-
-    fn accept(listener: &TcpListener, config: &Arc<rustls::ServerConfig>) -> Hand {
-        let tls = ServerConnection::new(Arc::clone(config)).unwrap();
-        Hand::new(Connection::Server(tls), listener.accept().unwrap().0).shake()
-    }
-
-    /// Until the handshake is over.
-    fn shake(mut self) -> Hand {
-        while self.tls.is_handshaking() {
-            self.flush().unwrap();
-            if self.tls.is_handshaking() {
-                self.more().unwrap();
-            }
-        }
-        self.flush().unwrap();
-        self
-    }
-
-    /// Waits for something from the peer.
-    fn more(&mut self) -> std::io::Result<()> {
-        self.tls.read_tls(&mut self.tcp)?;
-        self.tls.process_new_packets().map_err(std::io::Error::other)?;
-        Ok(())
-    }
-
-    /// Exchanges SP headers.
-    fn greet(&mut self, protocol: Protocol) {
-        self.write_all(&header(protocol.number())).unwrap();
-        let mut theirs = [0; 8];
-        self.read_exact(&mut theirs).unwrap();
-        assert_eq!(theirs, header(protocol.peer().number()));
-    }
-
-    fn send(&mut self, body: &[u8]) {
-        let frame = [&(body.len() as u64).to_be_bytes(), body].concat();
-        self.write_all(&frame).unwrap();
-    }
-
-    fn recv(&mut self) -> Vec<u8> {
-        let mut len = [0; 8];
-        self.read_exact(&mut len).unwrap();
-        let mut body = vec![0; u64::from_be_bytes(len) as usize];
-        self.read_exact(&mut body).unwrap();
-        body
-    }
-
-    /// The record in which `bytes` would leave.
-    fn record(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.tls.writer().write_all(bytes).unwrap();
-        let mut record = Vec::new();
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut record).unwrap();
-        }
-        record
-    }
-}
-
-impl Read for Hand {
-    fn read(&mut self, block: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            match self.tls.reader().read(block) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.more()?,
-                other => return other,
-            }
-        }
-    }
-}
-
-impl Write for Hand {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.tls.writer().write(bytes)?;
-        self.flush()?;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut self.tcp)?;
-        }
-        Ok(())
-    }
+    refused_at(ANY_PORT, listening, connecting)
 }
 
 #[test]

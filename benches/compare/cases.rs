@@ -45,6 +45,8 @@ pub struct Case {
 const SIZES: [usize; 7] = [8, 64, 256, 1 << 10, 8 << 10, 64 << 10, 1 << 20];
 const TRANSPORTS: [&str; 3] = ["tcp", "ipc", "inproc"];
 const NETWORK: [&str; 2] = ["tcp", "ipc"];
+/// These are measured by what they cost beside tcp.
+const UPON_TCP: [&str; 3] = ["ws", "tls+tcp", "wss"];
 
 impl Case {
     pub fn new(group: Group, pattern: &'static str, transport: &'static str, size: usize) -> Case {
@@ -70,6 +72,16 @@ impl Case {
             Group::Idle => format!("idle {transport} {peers}"),
             Group::Calls => format!("calls {pattern} {transport} {size}"),
         }
+    }
+
+    /// Whether it needs certificates.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.transport, "tls+tcp" | "wss")
+    }
+
+    /// The same over tcp.
+    pub fn over_tcp(&self) -> Case {
+        Case { transport: "tcp", ..self.clone() }
     }
 
     /// The figure that stands for the case.
@@ -140,6 +152,7 @@ pub fn all(storm_clients: usize) -> Vec<Case> {
             cases.extend(SIZES.map(|size| Case::new(Group::Throughput, pattern, transport, size)));
         }
     }
+    cases.extend(upon_tcp());
     for pattern in ["req", "pair"] {
         cases.extend(TRANSPORTS.iter().flat_map(|transport| round_trips(pattern, transport)));
     }
@@ -173,11 +186,21 @@ pub fn quick() -> Vec<Case> {
         let sizes = [64, 1 << 10, 64 << 10];
         cases.extend(sizes.map(|size| Case::new(Group::Throughput, "push", transport, size)));
     }
+    cases.extend(upon_tcp());
     for transport in TRANSPORTS {
         cases.extend(round_trips("req", transport));
     }
     cases.retain(|case| case.transport != "inproc" || case.pause_us == 0);
     cases
+}
+
+/// The cases of the transports that are tcp's with something in between: few sizes, and two connections of TLS at
+/// once.
+fn upon_tcp() -> Vec<Case> {
+    let sizes =
+        |transport| [64, 1 << 10, 64 << 10].map(|size| Case::new(Group::Throughput, "push", transport, size));
+    let many = [1, 2].map(|peers| Case { peers, ..Case::new(Group::FanIn, "push", "tls+tcp", 64 << 10) });
+    UPON_TCP.into_iter().flat_map(sizes).chain(many).collect()
 }
 
 fn round_trips(pattern: &'static str, transport: &'static str) -> [Case; 3] {

@@ -78,7 +78,7 @@ fn panel(text: &mut String, x: usize, y: usize, title: &str, row: &Row, rivals: 
 fn colour(rival: &str) -> &'static str {
     match rival {
         "spmsg-c" | "spmsg-rust" => "#c8401e",
-        "bare" | "bare-spin" => "#c4c4c4",
+        "bare" | "pump" | "bare-spin" => "#c4c4c4",
         _ => "#6f8aa6",
     }
 }

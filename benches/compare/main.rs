@@ -5,6 +5,9 @@
 //! machine.
 
 mod cases;
+#[path = "../../tests/util/certs.rs"]
+#[allow(dead_code)]
+mod certs;
 mod chart;
 mod report;
 mod results;
@@ -31,9 +34,9 @@ cargo bench -p spmsg-bench --bench compare -- [OPTIONS]
   --quick              a selection for daily use, with fewer rivals and rounds: under two minutes
   --only WORDS         cases whose name holds one of these, by commas: thr,rtt,burst,paced,pub,fanin,...
   --pattern NAMES      push,pair,req,pub
-  --transport NAMES    tcp,ipc,inproc
+  --transport NAMES    tcp,ipc,inproc,ws,tls+tcp,wss
   --size BYTES         8,64,256,1024,8192,65536,1048576
-  --rivals NAMES       spmsg-c,spmsg-rust,nanomsg,nng,zmq,mangos,bare,bare-spin
+  --rivals NAMES       spmsg-c,spmsg-rust,nanomsg,nng,zmq,mangos,bare,pump,bare-spin
   --rounds N           default 5, 3 with --quick
   --seconds S          about how long a measurement takes; default 0.4, 0.2 with --quick
   --write FOLDER       writes bench.json, bench.md and bench.svg there, seen from the top of the tree
@@ -117,7 +120,7 @@ impl Wishes {
     }
 
     fn rivals(&self) -> Vec<String> {
-        let quick: &[&str] = &["spmsg-c", "nanomsg", "zmq", "bare", "bare-spin"];
+        let quick: &[&str] = &["spmsg-c", "nanomsg", "zmq", "bare", "pump", "bare-spin"];
         match (self.rivals.is_empty(), self.quick) {
             (false, _) => self.rivals.clone(),
             (true, true) => quick.iter().map(ToString::to_string).collect(),
@@ -135,6 +138,9 @@ fn compare(wishes: &Wishes) -> Result<(), String> {
     let began = Instant::now();
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     let rivals = rivals::build(&wishes.rivals(), folder.path())?;
+    if cases.iter().any(Case::is_secure) {
+        write_certificates(folder.path()).map_err(|error| format!("no certificates: {error}"))?;
+    }
     let rounds = wishes.rounds.unwrap_or(if wishes.quick { 3 } else { 5 });
     let seconds = wishes.seconds.unwrap_or(if wishes.quick { 0.2 } else { 0.4 });
     for rival in &rivals {
@@ -171,6 +177,14 @@ fn compare(wishes: &Wishes) -> Result<(), String> {
         ),
         None => Ok(()),
     }
+}
+
+/// For this run only: an authority, and a certificate of it for this host that all sides use.
+fn write_certificates(folder: &Path) -> std::io::Result<()> {
+    let authority = certs::Authority::new("bench");
+    let identity = authority.issue("bench", &["127.0.0.1", "localhost"]);
+    let files = [("ca.pem", &authority.pem), ("cert.pem", &identity.cert), ("key.pem", &identity.key)];
+    files.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
 }
 
 /// The folder of the workspace: cargo runs a bench in its package's.

@@ -16,7 +16,7 @@ pub struct Rival {
 }
 
 /// Names and tuning in the order of the columns; ours are first.
-pub const RIVALS: [(&str, &str, &[&str]); 8] = [
+pub const RIVALS: [(&str, &str, &[&str]); 9] = [
     ("spmsg-c", "nn_send and nn_recv of libspmsg, default options", &[]),
     ("spmsg-rust", "Socket::send and Socket::recv, default options", &[]),
     (
@@ -28,14 +28,19 @@ pub const RIVALS: [(&str, &str, &[&str]); 8] = [
     ("zmq", "no high-water marks (64 messages at 1 MiB), ZMQ_IMMEDIATE, one I/O thread, batching on", &[]),
     ("mangos", "queues of 1024 messages (64 from 64 KiB up), TCP_NODELAY", &[]),
     ("bare", "blocking sockets; throughput with up to 1000 messages or 256 KiB to a write", &[]),
+    ("pump", "rustls on blocking sockets, two threads to a connection, in one process", &[]),
     ("bare-spin", "sockets that are read without ever sleeping", &["spin=1"]),
 ];
 
 impl Rival {
     /// Whether the case exists for it: bare sockets have no inproc and no server for storms, and spin where
-    /// time is measured and nobody pauses.
+    /// time is measured and nobody pauses. TLS is measured against the bare pump of large blocks.
     pub fn plays(&self, case: &Case) -> bool {
+        let ours = self.name.starts_with("spmsg");
         match (self.name, case.group) {
+            ("pump", _) => case.transport == "tls+tcp" && case.size >= 1 << 16,
+            _ if case.is_secure() => ours,
+            ("zmq" | "bare" | "bare-spin", _) if case.transport == "ws" => false,
             ("bare" | "bare-spin", _) if case.transport == "inproc" => false,
             ("bare", group) => !matches!(group, Group::Storm | Group::Idle),
             ("bare-spin", group) => matches!(group, Group::RoundTrip | Group::Paced) && case.pause_us == 0,
@@ -66,6 +71,7 @@ fn program(name: &str, folder: &Path) -> Result<PathBuf, String> {
     match name {
         "spmsg-c" => spmsg(folder, &out)?,
         "spmsg-rust" => return Ok(PathBuf::from(env!("CARGO_BIN_EXE_bench-spmsg"))),
+        "pump" => return Ok(PathBuf::from(env!("CARGO_BIN_EXE_bench-pump"))),
         "nanomsg" => cc("bench_nn.c", &out, &["-lnanomsg"], "libnanomsg-dev")?,
         "nng" => cc("bench_nng.c", &out, &["-lnng"], "libnng-dev")?,
         "zmq" => cc("bench_zmq.c", &out, &["-lzmq"], "libzmq3-dev")?,

@@ -57,13 +57,24 @@ impl Drop for Run<'_> {
 pub fn measure(rival: &Rival, case: &Case, count: usize, folder: &Path) -> Result<Sample, String> {
     let mut run = Run::new(folder, case.deadline());
     let address = address(case.transport, folder)?;
-    let arguments = arguments(rival, case, &address, count);
-    if case.transport == "inproc" {
-        run.start(Command::new(&rival.program).args(&arguments).arg("side=both"))?;
+    let mut arguments = arguments(rival, case, &address, count);
+    let mut threads = None;
+    if case.is_secure() {
+        arguments.push(format!("tls={}", folder.display()));
+        // What several connections gain by several threads.
+        threads = (case.group == Group::FanIn).then_some(("SPMSG_IO_THREADS", "2"));
+    }
+    let command = |side: &str| {
+        let mut command = Command::new(&rival.program);
+        command.args(&arguments).arg(format!("side={side}")).envs(threads);
+        command
+    };
+    if case.transport == "inproc" || rival.name == "pump" {
+        run.start(&mut command("both"))?;
     } else {
-        run.start(Command::new(&rival.program).args(&arguments).arg("side=far"))?;
+        run.start(&mut command("far"))?;
         run.until("ready", 1)?;
-        run.start(Command::new(&rival.program).args(&arguments).arg("side=near"))?;
+        run.start(&mut command("near"))?;
     }
     run.finish()?;
     Ok(std::mem::take(&mut run.sample))
@@ -105,11 +116,11 @@ pub fn arguments(rival: &Rival, case: &Case, address: &str, count: usize) -> Vec
 /// An address that nobody uses.
 pub fn address(transport: &str, folder: &Path) -> Result<String, String> {
     match transport {
-        "tcp" => {
+        "tcp" | "ws" | "tls+tcp" | "wss" => {
             let listener = std::net::TcpListener::bind("127.0.0.1:0");
             let address = listener.and_then(|listener| listener.local_addr());
             Ok(format!(
-                "tcp://127.0.0.1:{}",
+                "{transport}://127.0.0.1:{}",
                 address.map_err(|error| format!("no free port: {error}"))?.port()
             ))
         }

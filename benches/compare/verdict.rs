@@ -3,6 +3,9 @@
 use crate::cases::{Case, Group};
 use crate::results::{Row, figure_text, more_is_better};
 
+/// What two connections of TLS must move, of what one does.
+const TWO_OF_ONE: f64 = 1.6;
+
 /// One line of the bar.
 pub struct Verdict {
     pub case: String,
@@ -22,11 +25,14 @@ struct Bound {
 
 /// The lines for which the run has figures.
 pub fn verdicts(rows: &[Row]) -> Vec<Verdict> {
-    rows.iter().flat_map(judge).collect()
+    rows.iter().flat_map(|row| judge(row, rows)).collect()
 }
 
-fn judge(row: &Row) -> Vec<Verdict> {
+fn judge(row: &Row, rows: &[Row]) -> Vec<Verdict> {
     let case = &row.case;
+    if let Some(verdict) = upon_tcp(row, rows) {
+        return vec![verdict];
+    }
     let mut verdicts = match case.group {
         Group::Throughput => throughput(row),
         Group::RoundTrip if case.batch == 1 => round_trip(row),
@@ -87,6 +93,35 @@ fn throughput(row: &Row) -> Vec<Verdict> {
     vec![verdict(row, "rate", must, aim)]
 }
 
+/// What is put between tcp and the messages: judged by what it leaves of tcp's figure, or of the bare pump's. None for
+/// other cases, and when the run has nothing to compare with.
+fn upon_tcp(row: &Row, rows: &[Row]) -> Option<Verdict> {
+    let Case { group, transport, size, peers, .. } = row.case;
+    let of_tcp = |text, share| Bound::beside(rows, &row.case.over_tcp(), "spmsg-c", text, share);
+    let (must, aim) = match (group, transport, size) {
+        (Group::Throughput, "ws", 64 | 1024) => (of_tcp("tcp / 1.5", 1.0 / 1.5), Bound::none()),
+        (Group::Throughput, "tls+tcp", 64) => (of_tcp("0.4x tcp", 0.4), Bound::none()),
+        (Group::Throughput, "tls+tcp", 65_536) => {
+            (Bound::of(row, "0.8x pump", &[("pump", "rate", 0.8, 0.0)]), Bound::none())
+        }
+        (Group::FanIn, "tls+tcp", _) if peers == 2 => {
+            let one = Case { peers: 1, ..row.case.clone() };
+            let pumps = rows.iter().find(|row| row.case == one).and_then(|row| row.median("pump", "rate"));
+            // Where the pump does not gain that much either, the processors are busy with one connection already.
+            let gain = row.median("pump", "rate").zip(pumps).map(|(two, one)| two / one);
+            let share = gain.map_or(TWO_OF_ONE, |gain| gain.min(TWO_OF_ONE));
+            let text = format!("{share:.2}x one, as the pump (at most {TWO_OF_ONE})");
+            (
+                Bound::beside(rows, &one, "spmsg-c", &text, share),
+                Bound::beside(rows, &one, "spmsg-c", "1.6x one", TWO_OF_ONE),
+            )
+        }
+        _ => return None,
+    };
+    let verdict = verdict(row, "rate", must, aim);
+    verdict.must_met.is_some().then_some(verdict)
+}
+
 fn round_trip(row: &Row) -> Vec<Verdict> {
     let p50 = |rival, factor, more| (rival, "p50", factor, more);
     let (must, aim) = match (row.case.pause_us, row.case.transport) {
@@ -132,6 +167,13 @@ impl Bound {
             });
         }
         Bound { text: text.into(), value: hardest }
+    }
+
+    /// That share of a rival's rate in another case of the run.
+    fn beside(rows: &[Row], case: &Case, rival: &str, text: &str, share: f64) -> Bound {
+        let other = rows.iter().find(|row| row.case == *case);
+        let figure = other.and_then(|row| row.median(rival, "rate"));
+        Bound { text: text.into(), value: figure.map(|figure| figure * share) }
     }
 
     fn fixed(text: &str, value: f64) -> Bound {

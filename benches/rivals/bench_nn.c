@@ -1,6 +1,6 @@
 /*  The nn_* interface: linked once with spmsg, once with nanomsg, so that whatever differs is the library.
     TCP_NODELAY is on; buffer=BYTES sets NN_SNDBUF and NN_RCVBUF for large bodies: with small ones nanomsg is
-    faster without.  */
+    faster without. tls=FOLDER names ca.pem, cert.pem and key.pem, where the library has TLS.  */
 
 #define _GNU_SOURCE
 #include <nanomsg/nn.h>
@@ -9,6 +9,9 @@
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 #include <nanomsg/tcp.h>
+#if __has_include(<nanomsg/tls.h>)
+#include <nanomsg/tls.h>
+#endif
 
 #include "cases.h"
 
@@ -27,6 +30,24 @@ static void set (sock s, int level, int option, int value, const char *what)
     must (nn_setsockopt (s, level, option, &value, sizeof (value)), what);
 }
 
+static void secure (sock s)
+{
+#ifdef NN_TLS
+    static const struct {
+        int option;
+        const char *name;
+    } files[] = {{NN_TLS_CA_FILE, "ca"}, {NN_TLS_CERT_FILE, "cert"}, {NN_TLS_KEY_FILE, "key"}};
+    char path[4096];
+    for (size_t i = 0; i < sizeof (files) / sizeof (files[0]); i++) {
+        snprintf (path, sizeof (path), "%s/%s.pem", ask.tls, files[i].name);
+        must (nn_setsockopt (s, NN_TLS, files[i].option, path, strlen (path)), path);
+    }
+#else
+    (void) s;
+    die ("tls", "this library has none");
+#endif
+}
+
 static sock sock_open (enum role role)
 {
     static const int types[] = {NN_PUSH, NN_PULL, NN_PAIR, NN_REQ, NN_REP, NN_PUB, NN_SUB};
@@ -38,6 +59,8 @@ static sock sock_open (enum role role)
         set (s, NN_SOL_SOCKET, NN_SNDBUF, (int) ask.buffer, "NN_SNDBUF");
         set (s, NN_SOL_SOCKET, NN_RCVBUF, (int) ask.buffer, "NN_RCVBUF");
     }
+    if (ask.tls)
+        secure (s);
     if (role == SUB)
         must (nn_setsockopt (s, NN_SUB, NN_SUB_SUBSCRIBE, "", 0), "NN_SUB_SUBSCRIBE");
     return s;

@@ -1,13 +1,14 @@
 //! The cases of cases.h on spmsg's Rust interface; arguments and conversation are described there.
 
 use std::io::BufRead;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
-use spmsg::{Message, Mode, Protocol, Socket};
+use spmsg::{Message, Mode, Protocol, Socket, TlsConfig};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Done = Result<(), Failure>;
@@ -25,6 +26,7 @@ struct Ask {
     pause: Duration,
     rate: i64,
     batch: usize,
+    tls: Option<TlsConfig>,
     began: Arc<Mutex<Option<Usage>>>,
     told: Arc<Mutex<Receiver<String>>>,
     /// Set once the far side of this process is bound.
@@ -80,6 +82,7 @@ fn parse() -> Result<Ask, Failure> {
         pause: Duration::ZERO,
         rate: 1,
         batch: 1,
+        tls: None,
         began: Arc::new(Mutex::new(None)),
         told: Arc::new(Mutex::new(told)),
         bound: Arc::default(),
@@ -98,10 +101,18 @@ fn parse() -> Result<Ask, Failure> {
             "pause_us" => ask.pause = Duration::from_micros(value.parse()?),
             "rate" => ask.rate = value.parse()?,
             "batch" => ask.batch = value.parse()?,
+            "tls" => ask.tls = Some(tls(Path::new(value))?),
             _ => return Err(format!("{key}: unknown key").into()),
         }
     }
     Ok(ask)
+}
+
+/// What the folder holds is for both sides.
+fn tls(folder: &Path) -> Result<TlsConfig, Failure> {
+    let file = |name| folder.join(name);
+    let config = TlsConfig::builder().ca_file(file("ca.pem"));
+    Ok(config.cert_file(file("cert.pem")).key_file(file("key.pem")).build()?)
 }
 
 fn run(ask: &Ask, far: bool) -> Done {
@@ -123,7 +134,11 @@ fn run(ask: &Ask, far: bool) -> Done {
 
 impl Ask {
     fn start(&self, protocol: Protocol, far: bool) -> Result<Socket, Failure> {
-        let socket = Socket::builder(protocol, Mode::Cooked).recv_max(None).build()?;
+        let mut builder = Socket::builder(protocol, Mode::Cooked).recv_max(None);
+        if let Some(tls) = &self.tls {
+            builder = builder.tls(tls);
+        }
+        let socket = builder.build()?;
         if protocol == Protocol::Sub {
             socket.subscribe("")?;
         }

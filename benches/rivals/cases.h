@@ -42,7 +42,7 @@ enum role { PUSH, PULL, PAIR, REQ, REP, PUB, SUB };
 
 /*  What the program was asked for.  */
 static struct {
-    const char *side, *kind, *pattern, *address;
+    const char *side, *kind, *pattern, *address, *tls;
     long size, count, warm, peers, pause_us, rate, buffer, batch, spin;
 } ask = {.side = "both", .kind = "thr", .pattern = "push", .size = 64, .count = 1000, .warm = 1, .peers = 1,
     .batch = 1};
@@ -474,7 +474,7 @@ static void parse (int argc, char **argv)
         const char **text;
         long *number;
     } keys[] = {{"side", &ask.side, NULL}, {"case", &ask.kind, NULL}, {"pattern", &ask.pattern, NULL},
-        {"address", &ask.address, NULL}, {"size", NULL, &ask.size}, {"count", NULL, &ask.count},
+        {"address", &ask.address, NULL}, {"tls", &ask.tls, NULL}, {"size", NULL, &ask.size}, {"count", NULL, &ask.count},
         {"warm", NULL, &ask.warm}, {"peers", NULL, &ask.peers}, {"pause_us", NULL, &ask.pause_us},
         {"rate", NULL, &ask.rate}, {"buffer", NULL, &ask.buffer}, {"batch", NULL, &ask.batch},
         {"spin", NULL, &ask.spin}};

@@ -110,6 +110,7 @@ programs! {
     threads
     tls
     ws
+    wss
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn run_program(name: &str) {
     let program = compile_program(name, folder.path());
     let work = folder.path().join("work");
     fs::create_dir(&work).expect("a writable temporary folder");
-    if name == "tls" {
+    if ["tls", "wss"].contains(&name) {
         write_certificates(&work);
     }
     let log = folder.path().join("log");
@@ -250,7 +251,7 @@ fn run_program(name: &str) {
     assert!(output.lines().any(|line| line.starts_with("ok ")), "{name} ran no case");
 }
 
-/// The files of `tls.c`.
+/// The files of `tls.c` and `wss.c`.
 fn write_certificates(folder: &Path) {
     let params = |name: &str| {
         let mut params = CertificateParams::new(vec!["127.0.0.1".into(), format!("{name}.example.org")])

@@ -1,4 +1,5 @@
-/* Messages over TLS: `tls+tcp://address:port`. An extension: nanomsg has none. */
+/* Messages over TLS: `tls+tcp://address:port`, and `wss://address:port`, which is WebSocket inside TLS. An extension:
+ * nanomsg has none. */
 #ifndef TLS_H_INCLUDED
 #define TLS_H_INCLUDED
 

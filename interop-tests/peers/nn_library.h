@@ -134,7 +134,8 @@ static int library_tls (int fd, const char *folder)
     return 0;
 }
 
-/*  1 when it is done, 0 when the address is none of TLS, -1 when it failed.  */
+/*  1 when it is done, 0 when the address is none of TLS, -1 when it failed. One
+    configuration is for both schemes.  */
 static int library_tls_endpoint (int fd, int bind, const char *addr, const char *folder)
 {
     nng_socket s;
@@ -143,7 +144,7 @@ static int library_tls_endpoint (int fd, int bind, const char *addr, const char 
     nng_tls_config *config;
     int rc;
 
-    if (strncmp (addr, "tls+tcp://", 10) != 0)
+    if (strncmp (addr, "tls+tcp://", 10) != 0 && strncmp (addr, "wss://", 6) != 0)
         return 0;
     s.id = (uint32_t) fd;
     config = tls_config (folder, bind);

@@ -53,7 +53,7 @@ impl Peer {
 
     /// Whether it has this transport; nanomsg has no TLS.
     pub fn carries(self, wire: Wire) -> bool {
-        wire != Wire::Tls || self != Peer::Nanomsg
+        !Wire::SECURE.contains(&wire) || self != Peer::Nanomsg
     }
 
     /// Whether it has no receive limit until one is set; the others begin with 1 MiB.
@@ -82,7 +82,7 @@ impl Peer {
     /// Whether it can connect to that listener. For an address without a path nng 1.5.2 sends a request without a
     /// target, which mangos answers with HTTP 400.
     pub fn reaches(self, listener: Peer, wire: Wire) -> bool {
-        (self, listener, wire) != (Peer::Nng, Peer::Mangos, Wire::Ws)
+        !wire.is_web_socket() || (self, listener) != (Peer::Nng, Peer::Mangos)
     }
 
     /// Whether its connecting endpoints go on after a connection that the other side closed or that was killed. Over
@@ -95,7 +95,7 @@ impl Peer {
 
     /// Whether the limit of its connecting endpoints holds for messages in fragments; that of nng 1.5.2 does not.
     pub fn limits_fragments(self, wire: Wire) -> bool {
-        (self, wire) != (Peer::Nng, Wire::Ws)
+        !wire.is_web_socket() || self != Peer::Nng
     }
 
     /// Build the programs of these peers; panics with the reason when one cannot be had.

@@ -39,15 +39,25 @@ transports! {
     Ws, "ws", reserve_port, &[];
     /// TLS over TCP, both sides with certificates; inside it is TCP's mapping (R73).
     Tls, "tls+tcp", reserve_secure_port, &[];
+    /// WebSocket inside TLS, both sides with certificates; inside it is that of ws (R73).
+    Wss, "wss", reserve_secure_port, &[];
 }
 
 impl Wire {
     /// The transports that every test goes through.
-    pub const ALL: &[Wire] = &[Wire::Tcp, Wire::Ipc];
+    pub const ALL: &[Wire] = &[Wire::Tcp, Wire::Ipc, Wire::Ws];
+
+    /// The transports inside TLS, which conversations go through.
+    pub const SECURE: &[Wire] = &[Wire::Tls, Wire::Wss];
 
     /// As it is written in addresses and in the table.
     pub fn name(self) -> &'static str {
         self.row().0
+    }
+
+    /// Whether it is WebSocket.
+    pub fn is_web_socket(self) -> bool {
+        matches!(self, Wire::Ws | Wire::Wss)
     }
 
     /// What stands in front of each message's length; there is no such length over ws.

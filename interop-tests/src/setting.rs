@@ -65,11 +65,9 @@ impl Setting {
 
     /// As [`Setting::all`], over one transport.
     pub fn all_over(wire: Wire, one: Peer, two: Peer) -> Vec<Setting> {
-        let mut settings = Setting::with_roles(&[wire], |pattern| {
+        Setting::with_roles(&[wire], |pattern| {
             if pattern.is_symmetric() { vec![(one, two)] } else { vec![(one, two), (two, one)] }
-        });
-        settings.retain(|s| s.active.carries(wire) && s.passive.carries(wire));
-        settings
+        })
     }
 
     /// As [`Setting::all`], with both roles for every pattern: for cells in which the roles differ
@@ -96,6 +94,7 @@ impl Setting {
             }
         }
         settings.retain(|s| s.active.speaks(s.pattern) && s.passive.speaks(s.pattern));
+        settings.retain(|s| s.active.carries(s.wire) && s.passive.carries(s.wire));
         settings.retain(|s| {
             let binder = if s.active_binds { s.active } else { s.passive };
             s.connector().reaches(binder, s.wire)
@@ -181,6 +180,8 @@ mod tests {
         assert_eq!(over_ws(Peer::Nng, Peer::Mangos), 1);
         assert_eq!(over_ws(Peer::Nanomsg, Peer::Mangos), 2);
         assert_eq!(over_ws(Peer::SpmsgC, Peer::Nng), 2);
+        assert!(Setting::all_over(Wire::Wss, Peer::SpmsgC, Peer::Nanomsg).is_empty());
+        assert_eq!(Setting::all_over(Wire::Wss, Peer::SpmsgC, Peer::Nng).len(), 4 * 4 + 2 * 2);
     }
 
     #[test]

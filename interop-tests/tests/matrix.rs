@@ -38,10 +38,10 @@ fn matrix(one: Peer, two: Peer) {
 }
 
 /// The same inside TLS, each side with a certificate that the other one verifies.
-fn secure_matrix(one: Peer, two: Peer) {
+fn secure_matrix(wire: Wire, one: Peer, two: Peer) {
     Peer::require(&[one, two]);
-    let title = format!("conversations over TLS: {} and {}", one.name(), two.name());
-    converse(&title, Setting::all_over(Wire::Tls, one, two));
+    let title = format!("conversations over {}: {} and {}", wire.name(), one.name(), two.name());
+    converse(&title, Setting::all_over(wire, one, two));
 }
 
 fn converse(title: &str, settings: Vec<Setting>) {
@@ -90,27 +90,52 @@ fn r10_r18_r24_r79_r101_spmsg_c_and_spmsg_rust() {
 
 #[test]
 fn r73_r74_spmsg_c_and_mangos_over_tls() {
-    secure_matrix(Peer::SpmsgC, Peer::Mangos);
+    secure_matrix(Wire::Tls, Peer::SpmsgC, Peer::Mangos);
 }
 
 #[test]
 fn r73_r74_spmsg_rust_and_mangos_over_tls() {
-    secure_matrix(Peer::SpmsgRust, Peer::Mangos);
+    secure_matrix(Wire::Tls, Peer::SpmsgRust, Peer::Mangos);
 }
 
 #[test]
 fn r73_r74_r251_spmsg_c_and_nng_over_tls() {
-    secure_matrix(Peer::SpmsgC, Peer::Nng);
+    secure_matrix(Wire::Tls, Peer::SpmsgC, Peer::Nng);
 }
 
 #[test]
 fn r73_r74_r251_spmsg_rust_and_nng_over_tls() {
-    secure_matrix(Peer::SpmsgRust, Peer::Nng);
+    secure_matrix(Wire::Tls, Peer::SpmsgRust, Peer::Nng);
 }
 
 #[test]
 fn r73_r74_spmsg_c_and_spmsg_rust_over_tls() {
-    secure_matrix(Peer::SpmsgC, Peer::SpmsgRust);
+    secure_matrix(Wire::Tls, Peer::SpmsgC, Peer::SpmsgRust);
+}
+
+#[test]
+fn r73_r74_spmsg_c_and_mangos_over_wss() {
+    secure_matrix(Wire::Wss, Peer::SpmsgC, Peer::Mangos);
+}
+
+#[test]
+fn r73_r74_spmsg_rust_and_mangos_over_wss() {
+    secure_matrix(Wire::Wss, Peer::SpmsgRust, Peer::Mangos);
+}
+
+#[test]
+fn r73_r74_r251_spmsg_c_and_nng_over_wss() {
+    secure_matrix(Wire::Wss, Peer::SpmsgC, Peer::Nng);
+}
+
+#[test]
+fn r73_r74_r251_spmsg_rust_and_nng_over_wss() {
+    secure_matrix(Wire::Wss, Peer::SpmsgRust, Peer::Nng);
+}
+
+#[test]
+fn r73_r74_spmsg_c_and_spmsg_rust_over_wss() {
+    secure_matrix(Wire::Wss, Peer::SpmsgC, Peer::SpmsgRust);
 }
 
 /// If this fails, the fault is in the test's own means or in a foreign peer.

@@ -589,3 +589,58 @@ mod ws {
         assert_eq!(connect("ws://*;h/x?y", RUST).to_string(), "ws://*;h:80/x?y");
     }
 }
+
+#[cfg(all(feature = "tls", feature = "ws"))]
+mod wss {
+    use super::*;
+
+    #[test]
+    fn r90_r91_r92_r96_wss_addresses_are_those_of_ws_behind_their_scheme() {
+        check_rows_both(&[
+            ("wss://", "EINVAL", "EINVAL"),
+            ("wss://*:5555", "ok", "EINVAL"),
+            ("wss://127.0.0.1:5555", "ok", "ok"),
+            ("wss://127.0.0.1:0", "EINVAL", "EINVAL"),
+            ("wss://127.0.0.1", "EINVAL", "ok"),
+            ("wss://127.0.0.1/path", "EINVAL", "ok"),
+            ("wss://127.0.0.1:5555/a/b?c", "EINVAL", "ok"),
+            ("wss://127.0.0.1/x:5555", "ENODEV", "EINVAL"),
+            ("wss://localhost:5555", "ENODEV", "ok"),
+            ("wss://127.0.0.1;localhost", "EINVAL", "ok"),
+            ("wss://h:1/a b", "EINVAL", "EINVAL"),
+            ("WSS://127.0.0.1:5555", "EPROTONOSUPPORT", "EPROTONOSUPPORT"),
+            ("tls+ws://127.0.0.1:5555", "EPROTONOSUPPORT", "EPROTONOSUPPORT"),
+        ]);
+        check_rows(V6, &[("wss://[::1]:5555", "ok", "ok"), ("wss://[::1]", "EINVAL", "ok")]);
+    }
+
+    #[test]
+    fn r47_r48_request_gets_host_and_target_as_typed_and_the_port_is_443() {
+        let rows = [
+            ("wss://example.org", "example.org", 443, "/"),
+            ("wss://Example.org/a?b", "Example.org", 443, "/a?b"),
+            ("wss://Example.org:8443/", "Example.org:8443", 8443, "/"),
+            ("wss://127.0.0.1;h:1/a//b/?c=d:e&f", "h:1", 1, "/a//b/?c=d:e&f"),
+            ("wss://[::1]/x", "[::1]", 443, "/x"),
+        ];
+        for (text, host, port, target) in rows {
+            let ConnectAddress::Wss(address) = connect(text, RUST) else { panic!("{text}") };
+            assert_eq!((&*address.host, address.tcp.port, &*address.target), (host, port, target), "{text}");
+        }
+    }
+
+    #[test]
+    fn r57_a_path_can_be_bound_outside_the_c_interface() {
+        for (text, path) in [("wss://*:0", None), ("wss://:0/", Some("/")), ("wss://h:7/a/b", Some("/a/b"))] {
+            let BindAddress::Wss(address) = bind(text, RUST) else { panic!("{text}") };
+            assert_eq!(address.path.as_deref(), path);
+        }
+        check_rows(RUST, &[("wss://*:1/a?b", "EINVAL", "EINVAL"), ("wss://*/a", "EINVAL", "EINVAL")]);
+    }
+
+    #[test]
+    fn canonical_text_has_scheme_and_path() {
+        assert_eq!(bind("wss://*:7/x", RUST).to_string(), "wss://*:7/x");
+        assert_eq!(connect("wss://*;h/x?y", RUST).to_string(), "wss://*;h:443/x?y");
+    }
+}

@@ -55,8 +55,8 @@ pub struct Frame {
 }
 
 /// The other end of a connection, under the test's full control.
-pub struct WsPeer {
-    pub stream: TcpStream,
+pub struct WsPeer<S = TcpStream> {
+    pub stream: S,
 }
 
 impl WsPeer {
@@ -86,6 +86,26 @@ impl WsPeer {
         peer
     }
 
+    /// Nothing arrives for `wait`, not even the end.
+    #[track_caller]
+    pub fn expect_quiet(&mut self, wait: Duration) {
+        self.stream.set_read_timeout(Some(wait)).expect("a timeout above zero");
+        let mut byte = [0];
+        let read = self.stream.read(&mut byte);
+        self.stream.set_read_timeout(Some(DEADLINE)).expect("a timeout above zero");
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+            other => panic!("{other:?} {byte:02x?} instead of silence"),
+        }
+    }
+
+    pub fn shutdown(&self) {
+        // Fails only when the other side was quicker.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl<S: Read + Write> WsPeer<S> {
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the peer reads");
@@ -174,24 +194,6 @@ impl WsPeer {
         let read = self.stream.read(&mut byte).expect("a regular end");
         assert_eq!(read, 0, "a byte {byte:02x?} instead of the end");
     }
-
-    /// Nothing arrives for `wait`, not even the end.
-    #[track_caller]
-    pub fn expect_quiet(&mut self, wait: Duration) {
-        self.stream.set_read_timeout(Some(wait)).expect("a timeout above zero");
-        let mut byte = [0];
-        let read = self.stream.read(&mut byte);
-        self.stream.set_read_timeout(Some(DEADLINE)).expect("a timeout above zero");
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-            other => panic!("{other:?} {byte:02x?} instead of silence"),
-        }
-    }
-
-    pub fn shutdown(&self) {
-        // Fails only when the other side was quicker.
-        let _ = self.stream.shutdown(Shutdown::Both);
-    }
 }
 
 /// The value of a header field.
@@ -202,7 +204,7 @@ pub fn field(head: &str, name: &str) -> String {
 }
 
 /// What proves that a server understood `key`, by way of a listener of ours: it knows how.
-fn accept(key: &str) -> String {
+pub fn accept(key: &str) -> String {
     if key == KEY {
         return ACCEPT.into();
     }

@@ -55,7 +55,7 @@ impl Connection {
         jobs::run(&mut jobs);
         self.core.count_end(end, true);
         if end.is_suspicious() {
-            self.core.report(&self.owner.address(), end);
+            self.core.connection_failed(self.endpoint(), &self.owner.address(), end);
         }
         self.outbound.push_control(words);
         self.flush();

@@ -9,13 +9,18 @@ use interop_tests::report::Line;
 use crate::Outcome;
 
 /// Families of cells, in the order of the page, and what each of them shows.
-const FAMILIES: [(&str, &str); 10] = [
+const FAMILIES: [(&str, &str); 12] = [
     (
         "conversations",
         "At least 100 messages per cell, of 0, 1, 28, 29, 32, 33, 1000 and 65536 bytes and of the largest \
          size that the receive limit lets through; PUB and BUS add a burst of 500. Content, count and order \
          are checked, and that nothing else arrives.",
     ),
+    (
+        "conversations over tls+tcp",
+        "The same inside TLS: both sides show a certificate made for the run, and require one. nanomsg has no TLS.",
+    ),
+    ("conversations over wss", "The same over WebSocket inside TLS."),
     (
         "raw sockets",
         "One turn of the same sizes with raw sockets on one side or both; headers are made and read by the \
