@@ -463,7 +463,7 @@ impl Drop for Seat<'_> {
         let reactor = self.reactor;
         let now = Instant::now();
         let back_soon = reactor.tempo.lock().is_back_soon();
-        let has_work = || reactor.has_work_for_others(back_soon);
+        let has_work = |leased| reactor.has_work_for_others(leased);
         reactor.turns.end_guest(&reactor.outside, now, back_soon, has_work);
     }
 }

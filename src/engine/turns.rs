@@ -8,14 +8,15 @@
 
 use std::time::{Duration, Instant};
 
-use self::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
+use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
 use crate::limits::GUESTS_REMEMBERED;
 
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-    pub(super) use parking_lot::{Condvar, Mutex};
-}
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(all(test, not(loom)))]
+mod tests;
+#[cfg(test)]
+mod world;
 
 /// How the I/O thread is called while it sleeps outside.
 pub(super) trait Doorbell {
@@ -170,21 +171,24 @@ impl Turns {
     }
 
     /// A guest's way out at `now`; `back_soon` says that it will most likely be back in a moment. `has_work` is asked
-    /// once the place counts as empty: work that came before is seen by it, work that comes later by
-    /// [`work_arrived`](Turns::work_arrived).
+    /// once the place is empty: work that came before is seen by it, work that comes later by
+    /// [`work_arrived`](Turns::work_arrived), whose call the I/O thread does not find in vain then. It is told whether
+    /// there is a lease, and must not come back here.
     pub(super) fn end_guest(
         &self,
         bell: &impl Doorbell,
         now: Instant,
         back_soon: bool,
-        has_work: impl Fn() -> bool,
+        has_work: impl Fn(bool) -> bool,
     ) {
-        self.occupied.store(false, Ordering::SeqCst);
-        let urgent = self.parked.load(Ordering::SeqCst) > 0 || has_work();
         let mut who = self.who.lock();
         who.turner = Turner::Nobody;
         who.last_guest = Some(now);
-        if back_soon && !urgent && bell.lease() {
+        self.occupied.store(false, Ordering::SeqCst);
+        let lease = back_soon && bell.lease();
+        if self.parked.load(Ordering::SeqCst) > 0 || has_work(lease) {
+            bell.ring();
+        } else if lease {
             self.leased.store(true, Ordering::SeqCst);
         } else {
             who.armed = true;
@@ -192,15 +196,12 @@ impl Turns {
         }
         drop(who);
         self.free.notify_all();
-        if urgent {
-            bell.ring();
-        }
     }
 
     /// There is work and nobody asleep over it: if the place is empty the I/O thread must come. Work that `can_wait`
     /// is left to a guest that has said it will be back.
     pub(super) fn work_arrived(&self, bell: &impl Doorbell, can_wait: bool) {
-        if !self.occupied.load(Ordering::SeqCst) && !(can_wait && self.leased.load(Ordering::SeqCst)) {
+        if !(self.occupied.load(Ordering::SeqCst) || can_wait && self.leased.load(Ordering::SeqCst)) {
             bell.ring();
         }
     }
