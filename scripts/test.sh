@@ -106,6 +106,10 @@ step "tests"
 "$CARGO" test --workspace
 "$CARGO" test -p spmsg --no-default-features
 
+step "every interleaving of the threads that hand over to each other"
+RUSTFLAGS="--cfg loom" CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 \
+    CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" "$CARGO" test -p spmsg --lib model::
+
 step "ten million messages, in an optimised build"
 "$CARGO" test --release -p spmsg --test load
 

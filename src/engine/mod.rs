@@ -14,6 +14,7 @@ mod outside;
 mod process;
 mod reactor;
 mod socket_core;
+mod sync;
 mod tails;
 mod tempo;
 mod timers;

@@ -17,7 +17,7 @@ use super::tails::Tails;
 use super::tempo::{Tempo, may_spin};
 use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
-use super::turns::{Doorbell, Station, Turns, Work};
+use super::turns::{Doorbell, Station, Turns};
 use crate::frames::Frames;
 use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_MAX, TAIL_MAX};
 
@@ -330,22 +330,15 @@ impl Reactor {
         !self.inbox.lock().is_empty()
     }
 
-    /// What there is to do when a guest leaves.
-    fn work_for_others(&self) -> Work {
-        let mut work = Work::Nothing;
-        for task in self.inbox.lock().iter() {
-            if !task.can_wait() {
-                return Work::Urgent;
-            }
-            work = Work::CanWait;
+    /// Whether the I/O thread has to come when a guest leaves, which itself will see to input if it has taken out a lease.
+    fn has_work_for_others(&self, leased: bool) -> bool {
+        if self.inbox.lock().iter().any(|task| !(leased && task.can_wait())) {
+            return true;
         }
         // A timer that was added since the I/O thread went to sleep.
         let first = self.timers.lock().next_at();
         let until = *self.outside_until.lock();
-        match first {
-            Some(first) if until.is_none_or(|until| first < until) => Work::Urgent,
-            _ => work,
-        }
+        first.is_some_and(|first| until.is_none_or(|until| first < until))
     }
 
     /// A thread that receives without blocking found nothing: what it may be waiting for must not be left lying.
@@ -488,7 +481,8 @@ impl Drop for Seat<'_> {
         let reactor = self.reactor;
         let now = Instant::now();
         let back_soon = reactor.tempo.lock().is_back_soon();
-        reactor.turns.end_guest(&reactor.outside, now, back_soon, || reactor.work_for_others());
+        let has_work = |leased| reactor.has_work_for_others(leased);
+        reactor.turns.end_guest(&reactor.outside, now, back_soon, has_work);
     }
 }
 

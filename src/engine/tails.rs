@@ -42,9 +42,8 @@ impl Tails {
     pub(super) fn add(&self, source: Weak<dyn Source>, delay: Duration) -> bool {
         let mut waiting = self.waiting.lock();
         waiting.push(source);
-        let first = waiting.len() == 1;
-        drop(waiting);
-        if first {
+        // Later ones find it set, and the alarm too: both are so as long as the lock is held.
+        if waiting.len() == 1 {
             self.any.store(true, Ordering::SeqCst);
             if let Some(alarm) = &self.alarm {
                 alarm.set(delay);
@@ -78,8 +77,10 @@ impl Tails {
             }
         }
         let Some(next) = next else { return };
+        // Any that were added meanwhile have set it later than these are due.
+        let mut waiting = self.waiting.lock();
+        waiting.append(&mut fresh);
         self.any.store(true, Ordering::SeqCst);
-        self.waiting.lock().append(&mut fresh);
         if let Some(alarm) = &self.alarm {
             alarm.set(next.saturating_duration_since(Instant::now()));
         }

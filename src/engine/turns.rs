@@ -8,14 +8,15 @@
 
 use std::time::{Duration, Instant};
 
-use self::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
+use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
 use crate::limits::GUESTS_REMEMBERED;
 
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-    pub(super) use parking_lot::{Condvar, Mutex};
-}
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(all(test, not(loom)))]
+mod tests;
+#[cfg(test)]
+mod world;
 
 /// How the I/O thread is called while it sleeps outside.
 pub(super) trait Doorbell {
@@ -57,15 +58,6 @@ struct Who {
     /// Events call the I/O thread.
     armed: bool,
     last_guest: Option<Instant>,
-}
-
-/// What a guest leaves behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
-    Nothing,
-    /// Something that a guest may just as well do, in a moment.
-    CanWait,
-    Urgent,
 }
 
 /// Where the I/O thread is to wait for events.
@@ -173,34 +165,30 @@ impl Turns {
         false
     }
 
-    /// A guest's way out at `now`; `back_soon` says that it will most likely be back in a moment. `work` is asked for
-    /// once the place counts as empty: what came before is seen by it, what comes later by
-    /// [`work_arrived`](Turns::work_arrived).
+    /// A guest's way out at `now`; `back_soon` says that it will most likely be back in a moment. `has_work` is asked
+    /// once the place is empty: work that came before is seen by it, work that comes later by
+    /// [`work_arrived`](Turns::work_arrived), whose call the I/O thread does not find in vain then. It is told whether
+    /// there is a lease, and must not come back here.
     pub(super) fn end_guest(
         &self,
         bell: &impl Doorbell,
         now: Instant,
         back_soon: bool,
-        work: impl Fn() -> Work,
+        has_work: impl Fn(bool) -> bool,
     ) {
-        self.occupied.store(false, Ordering::SeqCst);
-        let mut work = work();
-        if self.parked.load(Ordering::SeqCst) > 0 {
-            work = Work::Urgent;
-        }
         let mut who = self.who.lock();
         who.turner = Turner::Nobody;
         who.last_guest = Some(now);
-        if !(back_soon && work != Work::Urgent && bell.lease()) {
+        self.occupied.store(false, Ordering::SeqCst);
+        let lease = back_soon && bell.lease();
+        if self.parked.load(Ordering::SeqCst) > 0 || has_work(lease) {
+            bell.ring();
+        } else if !lease {
             who.armed = true;
             bell.arm();
         }
         drop(who);
         self.free.notify_all();
-        let can_wait = work == Work::CanWait && (back_soon || bell.lease());
-        if work != Work::Nothing && !can_wait {
-            bell.ring();
-        }
     }
 
     /// There is work and nobody asleep over it: if the place is empty the I/O thread must come, for work that `can_wait`

@@ -4,17 +4,18 @@
 //! little as can be: what the receiver took it says in a word of its own, which the sender reads when its bound is
 //! reached, and while the receiver has something to do nobody tells it that there is more ([`Mail`]).
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
-
 use super::{Name, Party};
+use crate::engine::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::engine::{Core, Credit, EndpointInfo, Job, Jobs, Room};
 use crate::frames::Frames;
 use crate::limits::{EMPTY_MESSAGE_CHARGE_BYTES, FRAME_COPY_MAX_BYTES};
 use crate::message::Message;
 use crate::protocol::PipeId;
+
+#[cfg(all(test, loom))]
+mod model;
 
 /// Two lanes, one for each direction.
 struct Channel {
@@ -44,6 +45,7 @@ struct Lane {
 }
 
 /// What the receiving side says.
+#[derive(Default)]
 struct Taken {
     /// Bytes that its application has taken so far; wraps. Written under its socket's lock only.
     bytes: AtomicUsize,
@@ -68,7 +70,7 @@ pub(super) fn channel(name: &Arc<Name>, first: &Party, second: &Party) -> [End; 
             name: Arc::clone(name),
             pipe: OnceLock::new(),
             lane: Apart(Mutex::new(Lane { frames: Frames::default(), credit, seen: 0 })),
-            taken: Apart(Taken { bytes: AtomicUsize::new(0), wanted: AtomicBool::new(false) }),
+            taken: Apart(Taken::default()),
         }
     };
     let channel = Arc::new(Channel { sides: [side(first), side(second)] });
@@ -149,7 +151,7 @@ impl End {
         let there = self.there();
         let mut lane = there.lane.0.lock();
         add(&mut lane.frames);
-        let full = lane.credit.charge(charge(bytes)) && !there.catch_up(&mut lane);
+        let full = lane.credit.charge(charge(bytes)) && !there.taken.0.catch_up(&mut lane);
         drop(lane);
         if there.core.mail().must_be_told() {
             jobs.push(Job::Pump(self.peer()));
@@ -165,10 +167,7 @@ impl End {
     /// The application at this end took a message of `bytes`; called under this end's socket's lock.
     pub(crate) fn release(&self, bytes: usize, jobs: &mut Jobs) {
         let here = self.here();
-        let taken = here.taken.0.bytes.load(Ordering::Relaxed).wrapping_add(charge(bytes));
-        // Said before it is looked whether the sender waits for it, which looks in the other order.
-        here.taken.0.bytes.store(taken, Ordering::SeqCst);
-        if here.taken.0.wanted.load(Ordering::SeqCst) && here.catch_up(&mut here.lane.0.lock()) {
+        if here.taken.0.add(charge(bytes), &here.lane.0) {
             let peer = self.there();
             if let Some(pipe) = peer.pipe.get() {
                 jobs.push(Job::Writable(Arc::clone(&peer.core), *pipe));
@@ -179,7 +178,7 @@ impl End {
     /// Bytes that wait at this end for the application.
     pub(crate) fn waiting(&self) -> usize {
         let mut lane = self.here().lane.0.lock();
-        self.here().catch_up(&mut lane);
+        self.here().taken.0.catch_up(&mut lane);
         lane.credit.waiting()
     }
 
@@ -189,16 +188,24 @@ impl End {
     }
 }
 
-impl Side {
+impl Taken {
+    /// The application took so many more; called under its socket's lock. Returns whether to tell the sender that there
+    /// is room.
+    fn add(&self, charge: usize, lane: &Mutex<Lane>) -> bool {
+        // Said before it is looked whether the sender waits for it, which looks in the other order.
+        self.bytes.store(self.bytes.load(Ordering::Relaxed).wrapping_add(charge), Ordering::SeqCst);
+        self.wanted.load(Ordering::SeqCst) && self.catch_up(&mut lane.lock())
+    }
+
     /// Takes into account what was taken meanwhile. Returns whether there is room; if not, the sender will be told.
     fn catch_up(&self, lane: &mut Lane) -> bool {
-        self.taken.0.wanted.store(true, Ordering::SeqCst);
-        let taken = self.taken.0.bytes.load(Ordering::SeqCst);
+        self.wanted.store(true, Ordering::SeqCst);
+        let taken = self.bytes.load(Ordering::SeqCst);
         lane.credit.release(taken.wrapping_sub(lane.seen));
         lane.seen = taken;
         let room = !lane.credit.is_full();
         if room {
-            self.taken.0.wanted.store(false, Ordering::SeqCst);
+            self.wanted.store(false, Ordering::SeqCst);
         }
         room
     }

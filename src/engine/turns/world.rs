@@ -1,0 +1,383 @@
+//! What is around [`Turns`], small enough to be gone through whole: an I/O thread, blocked callers, and a system that
+//! knows one kind of event. What the threads do follows `reactor.rs` and `socket_core/waiting.rs` line by line.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Doorbell, Parked, Station, Turns};
+use crate::engine::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::limits::GUESTS_REMEMBERED;
+
+/// What a case chooses.
+#[derive(Clone, Copy)]
+pub(super) struct Choice {
+    /// Guests say that they will be back in a moment.
+    pub(super) back_soon: bool,
+    /// The system has leases.
+    pub(super) leases: bool,
+    /// The I/O thread forgets at once that there were guests.
+    pub(super) forgets: bool,
+}
+
+pub(super) struct World {
+    pub(super) turns: Turns,
+    pub(super) system: System,
+    choice: Choice,
+    start: Instant,
+    /// The I/O thread has forgotten that there were guests.
+    pub(super) forgotten: std::sync::atomic::AtomicBool,
+    inbox: Mutex<Vec<Task>>,
+    nudged: AtomicBool,
+    asleep: AtomicBool,
+    stop: AtomicBool,
+    turning: AtomicBool,
+    socket: Mutex<Socket>,
+    /// Told when something has been handled.
+    progress: Condvar,
+}
+
+/// Work; whether it may be left to a guest that will be back.
+#[derive(Clone, Copy)]
+pub(super) struct Task {
+    pub(super) can_wait: bool,
+}
+
+#[derive(Default)]
+struct Socket {
+    handled: usize,
+    waiting: Vec<Waker>,
+}
+
+#[derive(Clone)]
+enum Waker {
+    Turner,
+    Thread(Arc<Parker>),
+}
+
+struct Parker {
+    woken: Mutex<bool>,
+    told: Condvar,
+}
+
+/// The two polls of a reactor, as the system sees them.
+pub(super) struct System {
+    state: Mutex<Polls>,
+    inside: Condvar,
+    outside: Condvar,
+    leases: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Polls {
+    /// Not fetched yet.
+    events: usize,
+    /// The waker of the poll inside was used.
+    woken: bool,
+    pub(super) armed: bool,
+    /// The poll outside has noticed that the one inside has something: once for each event, and when it is armed.
+    noticed: bool,
+    rung: bool,
+    /// Runs, and may run out at any moment.
+    pub(super) lease: bool,
+    /// No lease runs out.
+    pub(super) time_stands_still: bool,
+    pub(super) sleeps_inside: bool,
+    pub(super) sleeps_outside: bool,
+    /// How often the I/O thread was called outside.
+    pub(super) calls: usize,
+}
+
+impl Polls {
+    fn has_something(&self) -> bool {
+        self.events > 0 || self.woken
+    }
+
+    fn came(&mut self) {
+        self.noticed |= self.armed;
+    }
+}
+
+impl System {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Polls)) {
+        change(&mut self.state.lock());
+        self.inside.notify_all();
+        self.outside.notify_all();
+    }
+
+    #[cfg(not(loom))]
+    pub(super) fn look<R>(&self, look: impl FnOnce(&Polls) -> R) -> R {
+        look(&self.state.lock())
+    }
+
+    pub(super) fn event(&self) {
+        self.change(|polls| {
+            polls.events += 1;
+            polls.came();
+        });
+    }
+
+    fn wake(&self) {
+        self.change(|polls| {
+            polls.woken = true;
+            polls.came();
+        });
+    }
+
+    /// Waits inside, unless it is to return at once; how many events there are.
+    fn poll_inside(&self, at_once: bool) -> usize {
+        let mut polls = self.state.lock();
+        polls.sleeps_inside = true;
+        while !at_once && !polls.has_something() {
+            self.inside.wait(&mut polls);
+        }
+        polls.sleeps_inside = false;
+        polls.woken = false;
+        std::mem::take(&mut polls.events)
+    }
+
+    /// A lease runs out as early or late as this thread happens to go on.
+    fn poll_outside(&self) {
+        let mut polls = self.state.lock();
+        polls.sleeps_outside = true;
+        loop {
+            let inside = std::mem::take(&mut polls.noticed) && polls.armed && polls.has_something();
+            let lease_ends = polls.lease && !polls.time_stands_still;
+            if inside || polls.rung || lease_ends {
+                polls.rung = false;
+                polls.lease &= !lease_ends;
+                polls.sleeps_outside = false;
+                polls.calls += 1;
+                return;
+            }
+            self.outside.wait(&mut polls);
+        }
+    }
+}
+
+impl Doorbell for System {
+    fn arm(&self) {
+        self.change(|polls| {
+            polls.armed = true;
+            polls.noticed |= polls.has_something();
+        });
+    }
+
+    fn disarm(&self) {
+        self.change(|polls| polls.armed = false);
+    }
+
+    fn lease(&self) -> bool {
+        if self.leases {
+            self.change(|polls| polls.lease = true);
+        }
+        self.leases
+    }
+
+    fn ring(&self) {
+        self.change(|polls| polls.rung = true);
+    }
+}
+
+enum Bed<'a> {
+    Seat(Seat<'a>),
+    Parker { parker: Arc<Parker>, _parked: Parked<'a> },
+}
+
+pub(super) struct Seat<'a>(&'a World);
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let world = self.0;
+        let back_soon = world.choice.back_soon;
+        let has_work = |leased| world.inbox.lock().iter().any(|task| !(leased && task.can_wait));
+        world.turns.end_guest(&world.system, world.start, back_soon, has_work);
+    }
+}
+
+impl Seat<'_> {
+    pub(super) fn turn(&self) {
+        self.0.turn_alone(false);
+    }
+}
+
+impl Bed<'_> {
+    fn waker(&self) -> Waker {
+        match self {
+            Bed::Seat(_) => Waker::Turner,
+            Bed::Parker { parker, .. } => Waker::Thread(Arc::clone(parker)),
+        }
+    }
+
+    fn sleep(&self) {
+        match self {
+            Bed::Seat(seat) => seat.turn(),
+            Bed::Parker { parker, .. } => {
+                let mut woken = parker.woken.lock();
+                while !*woken {
+                    parker.told.wait(&mut woken);
+                }
+            }
+        }
+    }
+}
+
+impl World {
+    pub(super) fn new(choice: Choice) -> Arc<World> {
+        let polls = Mutex::new(Polls::default());
+        let (inside, outside) = (Condvar::new(), Condvar::new());
+        Arc::new(World {
+            turns: Turns::new(),
+            system: System { state: polls, inside, outside, leases: choice.leases },
+            choice,
+            start: Instant::now(),
+            forgotten: choice.forgets.into(),
+            inbox: Mutex::new(Vec::new()),
+            nudged: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            turning: AtomicBool::new(false),
+            socket: Mutex::new(Socket::default()),
+            progress: Condvar::new(),
+        })
+    }
+
+    /// The I/O thread.
+    pub(super) fn run(&self) {
+        while !self.stop.load(Ordering::SeqCst) {
+            let forgotten = self.forgotten.load(std::sync::atomic::Ordering::Relaxed);
+            let now = self.start + if forgotten { GUESTS_REMEMBERED } else { Duration::ZERO };
+            match self.turns.begin_duty(now) {
+                Some(station) => self.on_duty(station),
+                None => self.system.poll_outside(),
+            }
+        }
+    }
+
+    fn on_duty(&self, station: Station) {
+        self.turn_alone(station == Station::Outside);
+        self.turns.end_duty(station, &self.system);
+        if station == Station::Outside && self.inbox.lock().is_empty() {
+            self.system.poll_outside();
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.inbox.lock().push(Task { can_wait: false });
+        self.wake();
+        self.system.ring();
+    }
+
+    fn turn_alone(&self, only_look: bool) {
+        assert!(!self.turning.swap(true, Ordering::SeqCst), "two threads turn");
+        self.asleep.store(true, Ordering::SeqCst);
+        let nudged = self.nudged.swap(false, Ordering::SeqCst);
+        let at_once = nudged || !self.inbox.lock().is_empty();
+        let events = self.system.poll_inside(at_once || only_look);
+        self.asleep.store(false, Ordering::SeqCst);
+        self.handle(events);
+        let tasks = std::mem::take(&mut *self.inbox.lock());
+        self.handle(tasks.len());
+        assert!(self.turning.swap(false, Ordering::SeqCst), "another thread has turned");
+    }
+
+    /// What a connection does with its socket: all who wait are told to look.
+    fn handle(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let mut socket = self.socket.lock();
+        socket.handled += count;
+        let waiting = std::mem::take(&mut socket.waiting);
+        drop(socket);
+        self.progress.notify_all();
+        for waker in waiting {
+            match waker {
+                Waker::Turner => {
+                    self.nudged.store(true, Ordering::SeqCst);
+                    self.wake();
+                }
+                Waker::Thread(parker) => {
+                    *parker.woken.lock() = true;
+                    parker.told.notify_all();
+                }
+            }
+        }
+    }
+
+    pub(super) fn handled(&self) -> usize {
+        self.socket.lock().handled
+    }
+
+    fn wake_sleeper(&self) -> bool {
+        let slept = self.asleep.swap(false, Ordering::SeqCst);
+        if slept {
+            self.system.wake();
+        }
+        slept
+    }
+
+    fn wake(&self) {
+        if !self.wake_sleeper() {
+            self.turns.work_arrived(&self.system, false);
+        }
+    }
+
+    pub(super) fn submit(&self, task: Task) {
+        self.inbox.lock().push(task);
+        if !self.wake_sleeper() {
+            self.turns.work_arrived(&self.system, task.can_wait);
+        }
+    }
+
+    pub(super) fn take_seat(&self) -> Option<Seat<'_>> {
+        let is_asleep = || self.asleep.load(Ordering::SeqCst);
+        let wake = || {
+            self.wake_sleeper();
+        };
+        if !self.turns.begin_guest(&self.system, is_asleep, wake) {
+            return None;
+        }
+        self.nudged.store(false, Ordering::SeqCst);
+        Some(Seat(self))
+    }
+
+    /// A program's own look, with a limit that is over at once.
+    pub(super) fn turn(&self) -> bool {
+        let seated = self.turns.begin_turn(&self.system, Some(Duration::ZERO));
+        if seated {
+            let seat = Seat(self);
+            self.turn_alone(true);
+            drop(seat);
+        }
+        seated
+    }
+
+    /// A blocked caller: until so much has been handled.
+    pub(super) fn wait_for(&self, count: usize) {
+        while self.handled() < count {
+            let bed = match self.take_seat() {
+                Some(seat) => Bed::Seat(seat),
+                None => {
+                    let parker = Parker { woken: Mutex::new(false), told: Condvar::new() };
+                    Bed::Parker { parker: Arc::new(parker), _parked: self.turns.park(&self.system) }
+                }
+            };
+            let mut socket = self.socket.lock();
+            if socket.handled >= count {
+                return;
+            }
+            socket.waiting.push(bed.waker());
+            drop(socket);
+            bed.sleep();
+        }
+    }
+
+    /// Somebody who has nothing to do with turns: until so much has been handled.
+    pub(super) fn watch_for(&self, count: usize) {
+        let mut socket = self.socket.lock();
+        while socket.handled < count {
+            self.progress.wait(&mut socket);
+        }
+    }
+}
