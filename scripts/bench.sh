@@ -53,4 +53,10 @@ if [ -n "$missing" ]; then
         install
     }
 fi
+version=$(go env GOVERSION)
+case $version in
+go1.[0-9] | go1.[0-9].* | go1.1[0-9] | go1.1[0-9].* | go1.2[01] | go1.2[01].*)
+    die "mangos' program needs Go 1.22 or later, this is $version: https://go.dev/dl/, or Debian's backports"
+    ;;
+esac
 exec "$CARGO" bench -p spmsg-bench --bench compare -- "$@"

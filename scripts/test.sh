@@ -49,8 +49,8 @@ as_root() {
 
 install_packages() {
     missing=
-    need gcc gcc
-    need g++ g++
+    need gcc gcc cc
+    need g++ g++ c++
     need make make
     need binutils nm readelf
     need pkg-config pkg-config
@@ -62,6 +62,14 @@ install_packages() {
     need openssl openssl
     need nng-utils nngcat
     need chromium chromium
+    need coreutils mkfifo sha256sum
+    need tar tar
+    need gzip gzip
+    # The shell has a kill of its own.
+    env kill -l >/dev/null 2>&1 || missing="$missing procps"
+    # What the system trusts: for npm and go, and for the tests of TLS.
+    [ -s /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+    echo '#include <stdio.h>' | gcc -fsyntax-only -x c - 2>/dev/null || missing="$missing libc6-dev"
     echo '#include <nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnanomsg 2>/dev/null ||
         missing="$missing libnanomsg-dev"
     echo '#include <nng/compat/nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnng 2>/dev/null ||

@@ -194,7 +194,7 @@ fn build_mangos() -> Result<PathBuf, Trouble> {
         go
     })
     .map_err(|e| {
-        format!("{e}\nGo 1.21 or later is needed: https://go.dev/dl/, or apt-get install -y golang-go")
+        format!("{e}\nGo 1.19 or later is needed: https://go.dev/dl/, or apt-get install -y golang-go")
     })
 }
 

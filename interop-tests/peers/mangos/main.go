@@ -207,7 +207,10 @@ func (p *puppet) setOption(name, text string) error {
 	interval := time.Duration(value) * time.Millisecond
 	switch name {
 	case "rcvmaxsize":
-		return p.socket.SetOption(mangos.OptionMaxRecvSize, max(value, 0))
+		if value < 0 {
+			value = 0 // no limit
+		}
+		return p.socket.SetOption(mangos.OptionMaxRecvSize, value)
 	case "reconnect":
 		return p.socket.SetOption(mangos.OptionReconnectTime, interval)
 	case "reconnect-max":

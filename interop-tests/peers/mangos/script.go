@@ -161,7 +161,10 @@ func (p *puppet) stream(words []string) (string, error) {
 	case "sift":
 		err = p.sift(s, &t)
 	case "ask":
-		err = p.ask(s, &t, max(last, 1))
+		if last < 1 {
+			last = 1
+		}
+		err = p.ask(s, &t, last)
 	case "answer", "gather":
 		err = p.gather(s, &t, uint64(last))
 	case "glean":
@@ -172,7 +175,10 @@ func (p *puppet) stream(words []string) (string, error) {
 
 // left is what a call may wait; never 0, which would mean for ever.
 func left(deadline time.Time) time.Duration {
-	return max(time.Until(deadline), time.Millisecond)
+	if wait := time.Until(deadline); wait > time.Millisecond {
+		return wait
+	}
+	return time.Millisecond
 }
 
 func (p *puppet) receive(deadline time.Time) ([]byte, error) {

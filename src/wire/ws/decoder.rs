@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
+use crate::frames::Frames as Block;
 use crate::limits::{
     BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, FRAME_MAX_BYTES, INLINE_BODY_BYTES, WS_CONTROL_MAX_BYTES,
 };
 use crate::message::{Message, WsMessageType};
 use crate::protocol::Protocol;
-use crate::wire::{Decoder, Event, WireError};
+use crate::wire::{Allowance, Decoder, Event, WireError};
 
 use super::frame::{self, CloseCode, HEAD_MAX_BYTES, Head, Mask, Masks, Opcode, Parsed};
 use super::upgrade::{Client, Refusal, Server};
@@ -135,6 +136,19 @@ impl Decoder for WsDecoder {
         }
     }
 
+    fn next_block(
+        &mut self,
+        input: &mut &[u8],
+        max_payload: Option<usize>,
+        room: Allowance,
+        block: &mut Block,
+    ) -> usize {
+        match self.stage {
+            Stage::Open => self.frames.next_block(input, max_payload, room, block),
+            _ => 0,
+        }
+    }
+
     fn body_buffer(&mut self) -> Result<Option<(&mut Vec<u8>, usize)>, WireError> {
         self.frames.body_buffer()
     }
@@ -212,6 +226,39 @@ impl Frames {
                 }
             }
         }
+    }
+
+    /// Messages in one frame each that are there as a whole. Whatever is wrong or large is left to `next`.
+    fn next_block(
+        &mut self,
+        input: &mut &[u8],
+        max_payload: Option<usize>,
+        room: Allowance,
+        block: &mut Block,
+    ) -> usize {
+        let between = matches!(&self.state, State::Head(collected) if collected.len == 0);
+        if !between || self.assembly.is_some() {
+            return 0;
+        }
+        let below = max_payload.map_or(BODY_BY_REFERENCE_BYTES, |max| max.saturating_add(1));
+        let below = below.min(BODY_BY_REFERENCE_BYTES);
+        let mut counted = 0_usize;
+        while let Ok(Parsed::Head(head, size)) = frame::parse(input)
+            && let Head { fin: true, opcode: Opcode::Data(message_type), mask, len } = head
+            && mask.is_some() != self.masks.is_some()
+            && let Some(len) = usize::try_from(len).ok().filter(|len| *len < below)
+            && let Some((payload, rest)) = input.get(size..).and_then(|behind| behind.split_at_checked(len))
+        {
+            let sum = counted.saturating_add(len).saturating_add(room.overhead);
+            if sum >= room.below {
+                break;
+            }
+            let Ok(message) = whole_message(payload, mask, message_type) else { break };
+            counted = sum;
+            block.push(message, len);
+            *input = rest;
+        }
+        counted
     }
 
     /// Checks a head against the rules and what came before. A whole small message that is already there is

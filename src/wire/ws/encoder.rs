@@ -39,7 +39,24 @@ impl Encoder for WsEncoder {
             at = end;
         }
     }
+
+    fn encode_body(&self, body: &[u8], queue: &mut SendQueue) {
+        if body.len() >= BODY_BY_REFERENCE_BYTES {
+            return self.encode(Message::copy_from_slice(body), queue);
+        }
+        let mask = self.masks.as_ref().map(Masks::next);
+        let head = Head { fin: true, opcode: Opcode::Data(self.message_type), mask, len: body.len() as u64 };
+        queue.put(head.write().as_ref());
+        match mask {
+            Some(mask) => queue.put_changed(body, |copy| frame::apply(mask, 0, copy)),
+            None => queue.put(body),
+        }
+    }
 }
+
+// What is copied is less than any frame may hold.
+const _: () = assert!(BODY_BY_REFERENCE_BYTES <= WS_MASKED_FRAME_MAX_BYTES);
+const _: () = assert!(BODY_BY_REFERENCE_BYTES <= WS_FRAME_MAX_BYTES);
 
 /// The bytes `at..end` of header and body behind one another, as a part of each.
 fn parts(message: &Message, at: usize, end: usize) -> (&[u8], std::ops::Range<usize>) {
