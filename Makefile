@@ -20,7 +20,7 @@ help:
 	@echo "make test       installs what it needs and runs every check and test"
 	@echo "make mutants    looks for changes of the patterns and the wire that no unit test notices (hours)"
 	@echo "make bench      beside nanomsg, nng, ZeroMQ, mangos and bare sockets, in one run; writes docs/bench.*"
-	@echo "make bench-quick  few cases and rivals, in two minutes; BENCH=\"--only thr --transport tcp\" picks"
+	@echo "make bench-quick  few cases and rivals, in a few minutes; BENCH=\"--only thr --transport tcp\" picks"
 	@echo "make install    for C programs: PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR)"
 	@echo "make uninstall  removes what make install put there"
 	@echo "make clean      removes what was built"

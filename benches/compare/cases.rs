@@ -179,7 +179,7 @@ pub fn all(storm_clients: usize) -> Vec<Case> {
     cases
 }
 
-/// The daily selection: under two minutes with few rivals.
+/// The daily selection: a few minutes with few rivals.
 pub fn quick() -> Vec<Case> {
     let mut cases = Vec::new();
     for transport in TRANSPORTS {

@@ -31,7 +31,7 @@ use run::Sample;
 const HELP: &str = "\
 cargo bench -p spmsg-bench --bench compare -- [OPTIONS]
 
-  --quick              a selection for daily use, with fewer rivals and rounds: under two minutes
+  --quick              a selection for daily use, with fewer rivals and rounds: a few minutes
   --only WORDS         cases whose name holds one of these, by commas: thr,rtt,burst,paced,pub,fanin,...
   --pattern NAMES      push,pair,req,pub
   --transport NAMES    tcp,ipc,inproc,ws,tls+tcp,wss

@@ -7,12 +7,13 @@ use smallvec::SmallVec;
 
 use super::frame::{self, HEAD_MAX_BYTES, Head, Mask, Opcode};
 use super::*;
+use crate::frames::Frames;
 use crate::limits::{
     BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, WS_FRAME_MAX_BYTES, WS_HEAD_MAX_BYTES,
     WS_MASKED_FRAME_MAX_BYTES, WS_REQUEST_MIN_BYTES, WS_RESPONSE_MAX_BYTES,
 };
 use crate::message::{Message, WsMessageType};
-use crate::wire::{Decoder, Encoder, Event, SendQueue, SessionKind, WireError};
+use crate::wire::{Allowance, Decoder, Encoder, Event, SendQueue, SessionKind, WireError};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
 const MASK: Mask = [0x37, 0xfa, 0x21, 0x3d];
@@ -58,6 +59,10 @@ enum Said {
 fn feed(decoder: &mut decoder::WsDecoder, mut input: &[u8], max: Option<usize>) -> Vec<Said> {
     let mut said = Vec::new();
     loop {
+        // Now in blocks and now one at a time: what comes out must be the same.
+        if input.len() % 2 == 0 {
+            said.extend(block(decoder, &mut input, max));
+        }
         let event = match decoder.next(&mut input, max) {
             Ok(None) => break,
             Ok(Some(event)) => event,
@@ -77,6 +82,24 @@ fn feed(decoder: &mut decoder::WsDecoder, mut input: &[u8], max: Option<usize>) 
         });
     }
     assert!(input.is_empty(), "the decoder left {} bytes", input.len());
+    said
+}
+
+fn block(decoder: &mut decoder::WsDecoder, input: &mut &[u8], max: Option<usize>) -> Vec<Said> {
+    let (mut block, mut said, mut sum) = (Frames::default(), Vec::new(), 0);
+    let room = Allowance { below: 100_000, overhead: 1 };
+    let counted = decoder.next_block(input, max, room, &mut block);
+    while let Some((taken, _)) = block.pop() {
+        let message = taken.into_message();
+        sum += message.len() + room.overhead;
+        said.push(match message.ws_type() {
+            Some(WsMessageType::Text) => Said::Text(message.body().to_vec()),
+            Some(WsMessageType::Binary) => Said::Message(message.body().to_vec()),
+            None => panic!("a message without its type"),
+        });
+    }
+    assert_eq!(counted, sum);
+    assert!(sum < room.below);
     said
 }
 
@@ -419,6 +442,10 @@ fn message(header: &[u8], body: &[u8]) -> Message {
 fn encoded(encoder: &encoder::WsEncoder, message: Message) -> Vec<u8> {
     let mut queue = SendQueue::default();
     encoder.encode(message, &mut queue);
+    written(queue)
+}
+
+fn written(mut queue: SendQueue) -> Vec<u8> {
     let mut bytes = Vec::new();
     while !queue.is_empty() {
         let mut slices = SmallVec::new();
@@ -897,5 +924,17 @@ quickcheck! {
             Said::Error(_, words) => words.len() <= 8,
             _ => true,
         })
+    }
+}
+
+#[test]
+fn a_body_alone_leaves_as_its_message_does() {
+    for len in [0, 1, 125, 126, BIG - 1, BIG, BIG + 1, WS_MASKED_FRAME_MAX_BYTES + 1] {
+        for encoder in [from_server, from_client] {
+            let body = vec![b'x'; len];
+            let mut queue = SendQueue::default();
+            encoder().encode_body(&body, &mut queue);
+            assert!(written(queue) == encoded(&encoder(), message(b"", &body)), "{len} bytes");
+        }
     }
 }
