@@ -60,8 +60,8 @@ pub fn failure(endpoint: &Endpoint) -> String {
     endpoint.last_failure().unwrap().unwrap()
 }
 
-/// A side that listens at `address` and one that connects, which must not come together: the reasons of both, and that the connecting side
-/// goes on trying.
+/// A side that listens at `address` and one that connects, which must not come together: the reasons of both, and that
+/// the connecting side goes on trying.
 #[track_caller]
 pub fn refused_at(address: &str, listening: &TlsConfig, connecting: &TlsConfig) -> (String, String) {
     let (bound, connected) = (with_tls(Protocol::Pair, listening), with_tls(Protocol::Pair, connecting));

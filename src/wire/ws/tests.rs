@@ -60,7 +60,7 @@ fn feed(decoder: &mut decoder::WsDecoder, mut input: &[u8], max: Option<usize>) 
     let mut said = Vec::new();
     loop {
         // Now in blocks and now one at a time: what comes out must be the same.
-        if input.len() % 2 == 0 {
+        if input.len().is_multiple_of(2) {
             said.extend(block(decoder, &mut input, max));
         }
         let event = match decoder.next(&mut input, max) {
