@@ -130,6 +130,9 @@ fn attach(name: &Arc<Name>, bound: &Party, connector: &Party, now: Instant, jobs
     connector.0.count_inproc(false);
     // What either sent while the other was not there yet.
     jobs.extend(ends.map(Job::Pump));
+    // Room that was made before both knew what the other calls the pipe was announced to nobody.
+    jobs.push(Job::Writable(Arc::clone(&bound.0), first));
+    jobs.push(Job::Writable(Arc::clone(&connector.0), second));
     true
 }
 

@@ -274,8 +274,13 @@ impl Reactor {
 
     /// Sleeps until there is something to do and nobody to do it.
     fn sleep_outside(&self) -> io::Result<()> {
-        let until = self.timers.lock().next_at();
-        *self.outside_until.lock() = until;
+        let until = {
+            // Together: who adds an earlier timer meanwhile has to see what this sleep is about to miss.
+            let timers = self.timers.lock();
+            let until = timers.next_at();
+            *self.outside_until.lock() = until;
+            until
+        };
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
         if self.outside.sleep(timeout)? {
             self.tails.look(Instant::now());
