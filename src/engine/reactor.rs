@@ -250,6 +250,15 @@ impl Reactor {
                 std::thread::yield_now();
             }
         }
+        self.finish();
+    }
+
+    /// Tasks hold connections, and these the reactor: none must stay behind.
+    fn finish(&self) {
+        // There is nobody to be told of an error.
+        let _ = self.turn(Some(Duration::ZERO));
+        let left = std::mem::take(&mut *self.inbox.lock());
+        drop(left);
     }
 
     fn on_duty(&self, station: Station) -> io::Result<()> {
