@@ -157,8 +157,11 @@ impl Engine {
     /// also several at once: one waits for events, the others for that one.
     ///
     /// # Errors
-    /// The system's, from waiting for events.
+    /// The system's, from waiting for events; `NotConnected` in a forked child, where the engine is the parent's.
     pub fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        if self.inner.generation != sys::generation() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         let reactor = Arc::clone(&self.inner.workers.lock()[0].reactor);
         reactor.turn(timeout)
     }

@@ -19,7 +19,7 @@ use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Station, Turns};
 use crate::frames::Frames;
-use crate::limits::{EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_MAX, TAIL_MAX};
+use crate::limits::{EVENTS_PER_TURN, GUEST_LEASE, READ_BLOCK_BYTES, SPIN_MAX, TAIL_MAX};
 
 thread_local! {
     /// Address of the reactor that this thread turns.
@@ -244,7 +244,8 @@ impl Reactor {
             // A panic is a bug of ours; it costs what was being done, not the host's other connections.
             let work = std::panic::AssertUnwindSafe(|| match self.turns.begin_duty(Instant::now()) {
                 Some(station) => self.on_duty(station),
-                None => self.sleep_outside(),
+                // Who is inside sees to what is due; looking again at once would only take the processor from it.
+                None => self.sleep_outside(GUEST_LEASE),
             });
             if let Ok(Err(_)) | Err(_) = std::panic::catch_unwind(work) {
                 std::thread::yield_now();
@@ -276,13 +277,13 @@ impl Reactor {
                 let turned = self.turn_alone(Some(Duration::ZERO), false);
                 drop(leave);
                 // What was submitted before the place was empty has called nobody.
-                if turned.is_ok() && !self.has_work() { self.sleep_outside() } else { turned }
+                if turned.is_ok() && !self.has_work() { self.sleep_outside(Duration::ZERO) } else { turned }
             }
         }
     }
 
-    /// Sleeps until there is something to do and nobody to do it.
-    fn sleep_outside(&self) -> io::Result<()> {
+    /// Sleeps until there is something to do and nobody to do it; for a timer `at_least` so long.
+    fn sleep_outside(&self, at_least: Duration) -> io::Result<()> {
         let until = {
             // Together: who adds an earlier timer meanwhile has to see what this sleep is about to miss.
             let timers = self.timers.lock();
@@ -290,7 +291,7 @@ impl Reactor {
             *self.outside_until.lock() = until;
             until
         };
-        let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = until.map(|until| until.saturating_duration_since(Instant::now()).max(at_least));
         if self.outside.sleep(timeout)? {
             self.tails.look(Instant::now());
         }
@@ -368,14 +369,20 @@ impl Reactor {
     }
 
     fn turn_alone(&self, timeout: Option<Duration>, spin: bool) -> io::Result<()> {
-        let mark = |address| {
+        /// Also after a panic.
+        struct Unmark;
+        impl Drop for Unmark {
+            fn drop(&mut self) {
+                mark(0);
+            }
+        }
+        fn mark(address: usize) {
             // A thread that is being torn down runs no signal handlers worth this.
             let _ = TURNING.try_with(|turning| turning.set(address));
-        };
+        }
         mark(std::ptr::from_ref(self).addr());
-        let turned = self.turn_marked(timeout, spin);
-        mark(0);
-        turned
+        let _unmark = Unmark;
+        self.turn_marked(timeout, spin)
     }
 
     fn turn_marked(&self, timeout: Option<Duration>, spin: bool) -> io::Result<()> {

@@ -118,6 +118,14 @@ mod tests {
     }
 
     #[test]
+    fn the_program_has_the_last_word() {
+        set_spinning(false);
+        assert!(!may_spin());
+        set_spinning(true);
+        assert_eq!(may_spin(), several_processors());
+    }
+
+    #[test]
     fn spinning_in_vain_is_given_up_for_longer_each_time() {
         let start = Instant::now();
         let mut tempo = Tempo { left: Some(start), ..Tempo::default() };

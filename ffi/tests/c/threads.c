@@ -287,7 +287,7 @@ static int io_threads (void)
     return n;
 }
 
-/*  Without spinning a thread that waits takes next to no processor time, and conversations go on.  */
+/*  Also in the middle of a conversation, which goes on.  */
 static void spinning_can_be_switched_off (void)
 {
     static const int settings[] = {0, 1, 0};
