@@ -104,7 +104,10 @@ fn print_table(title: &str, outcomes: &[(usize, Outcome)]) {
     let mut text = format!("\n{title}\n");
     for (_, outcome) in outcomes {
         let result = match &outcome.result {
-            Ok(a) => format!("ok   {:>5} messages {:>9} bytes {:>2} resent", a.messages, a.bytes, a.resent),
+            Ok(Account { messages, bytes, resent, again }) => {
+                let again = if *again == 0 { String::new() } else { format!(" {again} again") };
+                format!("ok   {messages:>5} messages {bytes:>9} bytes {resent:>2} resent{again}")
+            }
             Err(_) => "FAILED".to_owned(),
         };
         text += &format!("  {:<58} {result} {:>6} ms\n", outcome.name, outcome.took.as_millis());

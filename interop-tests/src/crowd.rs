@@ -126,7 +126,12 @@ impl Crowd {
         let mut sent = Account::default();
         for spoke in &mut self.spokes {
             let tally = spoke.hear_tally(WHOLE)?;
-            sent = sent.plus(Account { messages: tally.count, bytes: tally.bytes, resent: tally.repeats });
+            sent = sent.plus(Account {
+                messages: tally.count,
+                bytes: tally.bytes,
+                resent: tally.repeats,
+                again: 0,
+            });
         }
         let came = self.hub.hear_tally(WHOLE)?;
         if (came.count, came.bytes) != (sent.messages, sent.bytes) || came.repeats > sent.resent {
@@ -156,7 +161,7 @@ impl Crowd {
             talk::same(&asked, &answered)?;
         }
         let messages = asked.count * (1 + self.spokes.len() as u64);
-        Ok(Account { messages, bytes: asked.bytes, resent: asked.repeats })
+        Ok(Account { messages, bytes: asked.bytes, resent: asked.repeats, again: 0 })
     }
 
     /// What the hub sends is spread over the others: each message to exactly one, and some to each.
@@ -186,7 +191,7 @@ impl Crowd {
         if distinct.len() != total || total as u64 != sent.count || came.iter().any(Vec::is_empty) {
             return Err(format!("{} were sent, these came: {came:?}", sent.count));
         }
-        Ok(Account { messages: sent.count, bytes: sent.bytes, resent: sent.repeats })
+        Ok(Account { messages: sent.count, bytes: sent.bytes, resent: sent.repeats, again: 0 })
     }
 
     /// All listen for a while; what came to each is added to its list.

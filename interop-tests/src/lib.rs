@@ -11,9 +11,11 @@
 //! - [`talk`]: conversations that check content, count and order,
 //! - [`recorded`]: conversations byte for byte, recorded and played back,
 //! - [`crowd`]: three peers at once around one socket,
+//! - [`arbiter`]: whose fault it is that a connector does not come back,
 //! - [`cell`]: cells of the matrix, run side by side, and the table they make,
 //! - [`report`]: what became of the cells, kept for `docs/interop.md`.
 
+pub mod arbiter;
 pub mod cell;
 pub mod crowd;
 pub mod pattern;

@@ -93,6 +93,12 @@ impl Peer {
         (self, wire) != (Peer::Nanomsg, Wire::Ws)
     }
 
+    /// Whether its connecting endpoints may stay without a connection for good after theirs was closed, whoever
+    /// closed it: a thread of nng 1.5.2 that clears connections away waits for ever.
+    pub fn may_hang(self) -> bool {
+        self == Peer::Nng
+    }
+
     /// Whether the limit of its connecting endpoints holds for messages in fragments; that of nng 1.5.2 does not.
     pub fn limits_fragments(self, wire: Wire) -> bool {
         !wire.is_web_socket() || self != Peer::Nng

@@ -1,11 +1,15 @@
 //! Addresses that nobody else uses.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::Trouble;
+
+/// The name of a Unix socket in a folder of its own.
+const SOCKET_FILE: &str = "socket";
 
 /// What makes an address of a scheme.
 type Reserve = fn(&str) -> std::io::Result<Place>;
@@ -74,7 +78,7 @@ impl Wire {
 /// port and reach itself.
 pub struct Place {
     address: String,
-    _port: Option<Socket>,
+    port: Option<Socket>,
     folder: Option<TempDir>,
     is_secure: bool,
 }
@@ -91,6 +95,18 @@ impl Place {
         &self.address
     }
 
+    /// The file of a Unix socket.
+    pub fn path(&self) -> Option<PathBuf> {
+        let folder = self.folder.as_ref().filter(|_| self.port.is_none())?;
+        Some(folder.path().join(SOCKET_FILE))
+    }
+
+    /// The port, or 0 where there is none.
+    pub fn port(&self) -> std::io::Result<u16> {
+        let Some(port) = &self.port else { return Ok(0) };
+        Ok(port.local_addr()?.as_socket().map_or(0, |a| a.port()))
+    }
+
     /// What a peer must be told before it binds or connects.
     pub fn preparation(&self) -> Option<String> {
         let folder = self.folder.as_ref().filter(|_| self.is_secure)?;
@@ -102,9 +118,9 @@ fn reserve_port(scheme: &str) -> std::io::Result<Place> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    let port = socket.local_addr()?.as_socket().map_or(0, |a| a.port());
-    let address = format!("{scheme}://127.0.0.1:{port}");
-    Ok(Place { address, _port: Some(socket), folder: None, is_secure: false })
+    let mut place = Place { address: String::new(), port: Some(socket), folder: None, is_secure: false };
+    place.address = format!("{scheme}://127.0.0.1:{}", place.port()?);
+    Ok(place)
 }
 
 /// With certificates for this one place.
@@ -135,6 +151,6 @@ fn certificates() -> Result<(String, String, String), rcgen::Error> {
 
 fn reserve_path(scheme: &str) -> std::io::Result<Place> {
     let folder = tempfile::Builder::new().prefix("spmsg-interop-").tempdir()?;
-    let address = format!("{scheme}://{}/socket", folder.path().display());
-    Ok(Place { address, _port: None, folder: Some(folder), is_secure: false })
+    let address = format!("{scheme}://{}", folder.path().join(SOCKET_FILE).display());
+    Ok(Place { address, port: None, folder: Some(folder), is_secure: false })
 }

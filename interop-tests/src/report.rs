@@ -25,6 +25,8 @@ pub struct Line {
     pub bytes: u64,
     /// Messages that had to be sent again because the pattern may drop.
     pub resent: u64,
+    /// How often it had to begin again because a foreign connector hung.
+    pub again: u64,
     /// Milliseconds.
     pub took_ms: u64,
 }
@@ -51,21 +53,22 @@ fn line_of(title: &str, outcome: &Outcome) -> Line {
         messages: account.messages,
         bytes: account.bytes,
         resent: account.resent,
+        again: account.again,
         took_ms: u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
 impl Line {
     fn to_text(&self) -> String {
-        let Line { title, name, messages, bytes, resent, took_ms, .. } = self;
+        let Line { title, name, messages, bytes, resent, again, took_ms, .. } = self;
         let result = if self.passed { "ok" } else { "FAILED" };
-        format!("{title}\t{name}\t{result}\t{messages}\t{bytes}\t{resent}\t{took_ms}\n")
+        format!("{title}\t{name}\t{result}\t{messages}\t{bytes}\t{resent}\t{again}\t{took_ms}\n")
     }
 
     /// A line of the file.
     pub fn parse(text: &str) -> Option<Line> {
         let fields: Vec<&str> = text.split('\t').collect();
-        let [title, name, result, messages, bytes, resent, took_ms] = fields[..] else { return None };
+        let [title, name, result, messages, bytes, resent, again, took_ms] = fields[..] else { return None };
         Some(Line {
             title: title.to_owned(),
             name: name.to_owned(),
@@ -73,6 +76,7 @@ impl Line {
             messages: messages.parse().ok()?,
             bytes: bytes.parse().ok()?,
             resent: resent.parse().ok()?,
+            again: again.parse().ok()?,
             took_ms: took_ms.parse().ok()?,
         })
     }
@@ -91,6 +95,7 @@ mod tests {
             messages: 108,
             bytes: 5,
             resent: 0,
+            again: 1,
             took_ms: 17,
         };
         assert_eq!(Line::parse(line.to_text().trim_end()), Some(line));

@@ -71,11 +71,13 @@ pub struct Account {
     pub bytes: u64,
     /// Messages that had to be sent again because the pattern may drop.
     pub resent: u64,
+    /// How often the cell had to begin again because a foreign connector hung; see [`arbiter`](crate::arbiter).
+    pub again: u64,
 }
 
 impl Account {
     fn of(tally: &Tally, ways: u64, resent: u64) -> Account {
-        Account { messages: tally.count * ways, bytes: tally.bytes, resent }
+        Account { messages: tally.count * ways, bytes: tally.bytes, resent, again: 0 }
     }
 
     /// Both together.
@@ -84,6 +86,7 @@ impl Account {
             messages: self.messages + other.messages,
             bytes: self.bytes + other.bytes,
             resent: self.resent + other.resent,
+            again: self.again + other.again,
         }
     }
 }
@@ -305,7 +308,7 @@ pub fn thinned_burst(from: &mut Puppet, to: &mut Puppet, run: &Run) -> Result<Ac
     if came.count + came.repeats > sent {
         return Err(format!("{came:?} came, {sent} were sent"));
     }
-    Ok(Account { messages: came.count, bytes: came.bytes, resent: sent - run.count })
+    Ok(Account { messages: came.count, bytes: came.bytes, resent: sent - run.count, again: 0 })
 }
 
 /// Both or the troubles of both: the second one is often the cause of the first.

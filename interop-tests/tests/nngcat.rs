@@ -81,7 +81,7 @@ fn send(puppet: &mut Puppet, text: &str) -> Result<(), Trouble> {
 }
 
 fn moved(messages: u64) -> Result<Account, Trouble> {
-    Ok(Account { messages, bytes: 5 * messages, resent: 0 })
+    Ok(Account { messages, bytes: 5 * messages, resent: 0, again: 0 })
 }
 
 fn it_asks(stage: &mut Stage, ours: Peer, wire: Wire) -> Result<Account, Trouble> {

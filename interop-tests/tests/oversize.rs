@@ -4,26 +4,26 @@
 use std::time::Duration;
 
 use interop_tests::Trouble;
+use interop_tests::arbiter;
 use interop_tests::cell::{Cell, Stage, run_all};
 use interop_tests::pattern::Pattern;
 use interop_tests::peer::Peer;
 use interop_tests::setting::{Scene, Setting};
 use interop_tests::talk::{self, Account, Run};
 
-fn too_large(stage: &mut Stage, setting: Setting, seed: u64) -> Result<Account, Trouble> {
+fn too_large(stage: &mut Stage, scene: &mut Scene, setting: &Setting, seed: u64) -> Result<Account, Trouble> {
     let pattern = setting.pattern;
-    let mut scene = setting.begin(stage)?;
     scene.settle(pattern)?;
     scene.active.order("wait-joined 1 9000")?;
     let before = scene.converse(pattern, &Run::short(seed))?;
     let over = Run { seed: seed ^ 0x0ff0, count: 1, sizes: vec![pattern.largest_body(0) + 1] };
     scene.active.order(&over.command("burst", 0, 1, Duration::from_secs(5)))?;
-    see_refusal(&mut scene, &setting)?;
+    see_refusal(scene, setting)?;
     if !setting.active.sends_well_after_refusal(pattern) {
-        scene.replace(stage, &setting, true)?;
+        scene.replace(stage, setting, true)?;
     }
     if setting.active_binds && !setting.passive.connects_well_after_oversize() {
-        go_on_with_another(stage, &setting, &mut scene, seed)?;
+        go_on_with_another(stage, setting, scene, seed)?;
     }
     scene.settle(pattern)?;
     let after = scene.converse(pattern, &Run::full(pattern, 0, seed ^ 0xbeef))?;
@@ -65,9 +65,13 @@ fn go_on_with_another(
 
 /// The same for answers: the asker refuses one that is too large. A REQ then asks again over its next
 /// connection (R142), and takes the right answer; a survey is over.
-fn too_large_answer(stage: &mut Stage, setting: Setting, seed: u64) -> Result<Account, Trouble> {
+fn too_large_answer(
+    stage: &mut Stage,
+    scene: &mut Scene,
+    setting: &Setting,
+    seed: u64,
+) -> Result<Account, Trouble> {
     let pattern = setting.pattern;
-    let mut scene = setting.begin(stage)?;
     scene.settle(pattern)?;
     let before = scene.converse(pattern, &Run::short(seed))?;
     let pending = Run { seed: seed ^ 0x0a0a, count: 1, sizes: vec![77] };
@@ -80,13 +84,21 @@ fn too_large_answer(stage: &mut Stage, setting: Setting, seed: u64) -> Result<Ac
     scene.passive.order(&over.command("burst", 0, 1, Duration::from_secs(5)))?;
     scene.passive.order("wait-joined 2 9000")?;
     if !setting.active_binds && !setting.active.connects_well_after_oversize() {
-        scene.replace(stage, &setting, true)?;
+        scene.replace(stage, setting, true)?;
     } else if pattern == Pattern::ReqRep {
         talk::answer_pending(&mut scene.active, &mut scene.passive, &pending)?;
     }
     scene.settle(pattern)?;
     let after = scene.converse(pattern, &Run::full(pattern, 0, seed ^ 0xbeef))?;
     Ok(before.plus(after))
+}
+
+type Play = fn(&mut Stage, &mut Scene, &Setting, u64) -> Result<Account, Trouble>;
+
+fn cell(setting: Setting, seed: u64, play: Play) -> Cell {
+    Cell::new(setting.name(), move |stage| {
+        arbiter::play(stage, &setting, |stage, scene| play(stage, scene, &setting, seed))
+    })
 }
 
 fn oversize_answers(one: Peer, two: Peer) {
@@ -97,7 +109,7 @@ fn oversize_answers(one: Peer, two: Peer) {
         .filter(|setting| setting.connector().connects_again(setting.wire))
         .filter(|setting| setting.active_binds || setting.active.limits_fragments(setting.wire))
         .zip(1_u64..)
-        .map(|(setting, seed)| Cell::new(setting.name(), move |s| too_large_answer(s, setting, seed)))
+        .map(|(setting, seed)| cell(setting, seed, too_large_answer))
         .collect();
     run_all(&format!("an answer of one byte too many: {} and {}", one.name(), two.name()), cells);
 }
@@ -109,7 +121,7 @@ fn oversize(one: Peer, two: Peer) {
         .filter(|setting| setting.connector().connects_again(setting.wire))
         .filter(|setting| !setting.active_binds || setting.passive.limits_fragments(setting.wire))
         .zip(1_u64..)
-        .map(|(setting, seed)| Cell::new(setting.name(), move |stage| too_large(stage, setting, seed)))
+        .map(|(setting, seed)| cell(setting, seed, too_large))
         .collect();
     run_all(&format!("one byte too many: {} and {}", one.name(), two.name()), cells);
 }

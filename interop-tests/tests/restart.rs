@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use interop_tests::Trouble;
+use interop_tests::arbiter;
 use interop_tests::cell::{Cell, Stage, run_all};
 use interop_tests::pattern::Pattern;
 use interop_tests::peer::Peer;
@@ -16,21 +17,21 @@ const REPLY_TIME: Duration = Duration::from_secs(15);
 
 fn killed_and_restarted(
     stage: &mut Stage,
-    setting: Setting,
+    scene: &mut Scene,
+    setting: &Setting,
     is_active: bool,
     seed: u64,
 ) -> Result<Account, Trouble> {
     let pattern = setting.pattern;
-    let mut scene = setting.begin(stage)?;
     scene.settle(pattern)?;
     let mut account = scene.converse(pattern, &Run::short(seed))?;
     let pending = Run { seed: seed ^ 0x0a0a, count: 1, sizes: vec![77] };
     if pattern == Pattern::ReqRep {
-        ask_and_leave_open(&mut scene, &pending)?;
+        ask_and_leave_open(scene, &pending)?;
     }
-    scene.replace(stage, &setting, is_active)?;
+    scene.replace(stage, setting, is_active)?;
     if pattern == Pattern::ReqRep {
-        settle_open_request(&mut scene, is_active, &pending)?;
+        settle_open_request(scene, is_active, &pending)?;
     }
     scene.settle(pattern)?;
     account = account.plus(scene.converse(pattern, &Run::full(pattern, 0, seed ^ 0xbeef))?);
@@ -71,7 +72,11 @@ fn restart(ours: Peer, foreign: Peer, ours_dies: bool) {
         .zip(1_u64..)
         .map(|(setting, seed)| {
             let is_active = setting.active.is_ours() == ours_dies;
-            Cell::new(setting.name(), move |s| killed_and_restarted(s, setting, is_active, seed))
+            Cell::new(setting.name(), move |stage| {
+                arbiter::play(stage, &setting, |stage, scene| {
+                    killed_and_restarted(stage, scene, &setting, is_active, seed)
+                })
+            })
         })
         .collect();
     let dies = if ours_dies { ours } else { foreign };

@@ -26,6 +26,8 @@ pub struct Outcome {
     pub runs: usize,
     /// The longest run.
     pub slowest: Duration,
+    /// How often a cell began again because a foreign connector hung, over all runs.
+    pub again: u64,
 }
 
 fn main() {
@@ -44,7 +46,7 @@ fn write_page(runs: usize) -> Result<(), Trouble> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     cargo(&root, &["build", "-p", "spmsg-ffi"], None)?;
     let folder = tempfile::tempdir().map_err(|e| format!("a folder: {e}"))?;
-    let mut outcome = Outcome { lines: Vec::new(), runs, slowest: Duration::ZERO };
+    let mut outcome = Outcome { lines: Vec::new(), runs, slowest: Duration::ZERO, again: 0 };
     for run in 1..=runs {
         let file = folder.path().join(format!("cells-{run}"));
         let start = Instant::now();
@@ -52,6 +54,7 @@ fn write_page(runs: usize) -> Result<(), Trouble> {
         words.extend(PROGRAMS.iter().flat_map(|program| ["--test", program]));
         cargo(&root, &words, Some(&file))?;
         outcome.lines = read(&file)?;
+        outcome.again += outcome.lines.iter().map(|line| line.again).sum::<u64>();
         outcome.slowest = outcome.slowest.max(start.elapsed());
         println!("run {run} of {runs}: {} cells, {} s", outcome.lines.len(), start.elapsed().as_secs());
     }

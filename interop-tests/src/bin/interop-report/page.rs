@@ -61,8 +61,10 @@ pub fn write(outcome: &Outcome, versions: &[(String, String)]) -> Result<String,
     };
     let text = format!(
         "\n**{cells} cells, {messages} messages, {bytes} MiB per run.** The whole was run {runs} \
-         without a failure; the slowest run took {} s.\n\n## What took part\n\n| | |\n|---|---|\n",
-        outcome.slowest.as_secs()
+         without a failure; the slowest run took {} s. Cells that began again because nng hung (see below), over \
+         all runs: {}.\n\n## What took part\n\n| | |\n|---|---|\n",
+        outcome.slowest.as_secs(),
+        outcome.again
     );
     page += &text;
     for (name, version) in versions {
