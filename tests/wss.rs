@@ -19,7 +19,8 @@ use secure::{
     expect_impostors_refused, expect_nothing_lost_by_close, failure, pipe_at, place, refused_at, with_tls,
 };
 use spmsg::{Message, Protocol, Socket, TlsAuth, WsMessageType};
-use util::ws::{WsPeer, accept, field, masked, plain, request};
+use util::ws::{WsPeer, accept, field, request};
+use util::ws_frames::{masked, plain};
 use util::{pattern, recv, socket, wait_for_pipes, wait_until};
 
 const ANY_PORT: &str = "wss://127.0.0.1:0";
