@@ -5,13 +5,8 @@
 set -eu
 
 cd "$(dirname "$0")/.."
-CARGO=${CARGO:-cargo}
+. scripts/common.sh
 heading=
-
-die() {
-    echo "test.sh: $*" >&2
-    exit 1
-}
 
 finish_step() {
     if [ -n "$heading" ]; then
@@ -28,27 +23,7 @@ step() {
     echo "== $heading"
 }
 
-# need PACKAGE COMMAND...: notes a Debian package when one of the commands it brings is missing.
-need() {
-    package=$1
-    shift
-    for command in "$@"; do
-        command -v "$command" >/dev/null 2>&1 || missing="$missing $package"
-    done
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null 2>&1; then
-        sudo "$@"
-    else
-        die "this needs root and there is no sudo: $*"
-    fi
-}
-
 install_packages() {
-    missing=
     need gcc gcc cc
     need g++ g++ c++
     need make make
@@ -70,27 +45,14 @@ install_packages() {
     # What the system trusts: for npm and go, and for the tests of TLS.
     [ -s /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
     echo '#include <stdio.h>' | gcc -fsyntax-only -x c - 2>/dev/null || missing="$missing libc6-dev"
-    echo '#include <nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnanomsg 2>/dev/null ||
-        missing="$missing libnanomsg-dev"
-    echo '#include <nng/compat/nanomsg/nn.h>' | gcc -shared -x c - -o /dev/null -lnng 2>/dev/null ||
-        missing="$missing libnng-dev"
-    if [ -z "$missing" ]; then
-        echo "nothing is missing"
-        return
-    fi
-    command -v apt-get >/dev/null 2>&1 ||
-        die "missing, and there is no apt-get to install it; Debian calls it:$missing"
-    # The names are separate words.
-    # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing || {
-        as_root apt-get update
-        # shellcheck disable=SC2086
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
-    }
+    need_library libnanomsg-dev nanomsg/nn.h nanomsg
+    need_library libnng-dev nng/compat/nanomsg/nn.h nng
+    [ -n "$missing" ] || echo "nothing is missing"
+    install_missing
 }
 
 install_rust_components() {
-    command -v "$CARGO" >/dev/null 2>&1 || die "there is no $CARGO; Rust comes from https://rustup.rs"
+    need_cargo
     "$CARGO" fmt --version >/dev/null 2>&1 || rustup component add rustfmt
     "$CARGO" clippy --version >/dev/null 2>&1 || rustup component add clippy
 }

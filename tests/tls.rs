@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use certs::{Authority, Identity, Period, hand_client, hand_client_of, hand_server};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, HandshakeKind};
-use secure::{Hand, Pipe, authority_and_server, failure, pipe_at, place, refused_at, with_tls};
+use secure::{
+    Hand, Pipe, Renewable, authority_and_server, cross_large_messages, expect_all_before_close,
+    expect_impostors_refused, expect_nothing_lost_by_close, failure, pipe_at, place, refused_at, with_tls,
+};
 use spmsg::{Engine, Error, Pair, Protocol, TlsAuth, TlsConfig, TlsError};
 use util::raw::header;
 use util::{DEADLINE, pattern, socket, wait_for_pipes, wait_until};
@@ -95,52 +98,14 @@ fn small_messages_share_records() {
 
 #[test]
 fn large_messages_cross_both_ways_at_once() {
-    const COUNT: usize = 60;
-    const LEN: usize = 700_000;
     let (authority, server) = authority_and_server();
     let made = pipe(&server.server().build().unwrap(), &authority.client().build().unwrap());
-    let body = pattern(LEN);
-    std::thread::scope(|scope| {
-        for side in [&made.bound, &made.connected] {
-            scope.spawn(|| (0..COUNT).for_each(|_| side.send(body.clone()).unwrap()));
-            scope.spawn(|| {
-                for number in 0..COUNT {
-                    assert!(side.recv().unwrap().body() == body, "message {number}");
-                }
-            });
-        }
-    });
+    cross_large_messages(&made, 60);
 }
 
 #[test]
 fn certificates_that_are_no_good_are_refused_with_their_reason() {
-    let authority = Authority::new("Test Authority");
-    let here = &["127.0.0.1"];
-    let client = authority.client().build().unwrap();
-    let table = [
-        (
-            authority.issue_for("old", here, Period::Past),
-            "certificate has expired",
-            "our certificate has expired",
-        ),
-        (authority.issue_for("new", here, Period::Future), "is not valid yet", "our certificate"),
-        (Identity::self_signed("self", here), "is self-signed", "does not accept our certificate"),
-        (
-            Authority::new("Other Authority").issue("stranger", here),
-            "signed by an authority that is not trusted here",
-            "does not trust the authority",
-        ),
-        (
-            authority.issue("elsewhere", &["elsewhere.example.org"]),
-            "is for another host: expected 127.0.0.1, it names",
-            "does not accept our certificate",
-        ),
-    ];
-    for (identity, reason, told) in table {
-        let (listening, connecting) = refused(&identity.server().build().unwrap(), &client);
-        assert!(connecting.contains(reason), "{connecting}");
-        assert!(listening.contains(told), "{listening}");
-    }
+    expect_impostors_refused(ANY_PORT);
 }
 
 #[test]
@@ -465,39 +430,14 @@ fn close_delivers_what_was_accepted_to_a_slow_reader() {
     let mut hand = Hand::connect(place(&listener), &Arc::new(hand_client(&authority, None)));
     hand.greet(Protocol::Pull);
     wait_for_pipes(&push, 1);
-    for number in 0..300_u32 {
-        push.send([&number.to_be_bytes()[..], &pattern(9_996)].concat()).unwrap();
-    }
-    let closer = std::thread::spawn(move || push.close());
-    for number in 0..300_u32 {
-        assert_eq!(hand.recv()[..4], number.to_be_bytes());
-        if number % 10 == 0 {
-            // What makes the reader slow; the outcome does not depend on it.
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-    let mut rest = Vec::new();
-    hand.read_to_end(&mut rest).expect("close_notify in front of the end");
-    assert_eq!(rest, b"");
-    drop(hand);
-    closer.join().unwrap().unwrap();
+    expect_all_before_close(push, hand, Hand::recv, |hand| hand);
 }
 
 #[test]
 fn close_of_either_side_loses_nothing() {
     let (authority, server) = authority_and_server();
-    for round in 0..20 {
-        let made = pipe(&server.server().build().unwrap(), &authority.client().build().unwrap());
-        let (closing, staying) =
-            if round % 2 == 0 { (made.bound, made.connected) } else { (made.connected, made.bound) };
-        for number in 0..50_u8 {
-            closing.send(vec![number; 3_000]).unwrap();
-        }
-        closing.close().unwrap();
-        for number in 0..50_u8 {
-            assert_eq!(staying.recv().unwrap().body(), [number; 3_000], "round {round}");
-        }
-    }
+    let (server, client) = (server.server(), authority.client());
+    expect_nothing_lost_by_close(|| pipe(&server.clone().build().unwrap(), &client.clone().build().unwrap()));
 }
 
 #[test]
@@ -601,45 +541,26 @@ fn renegotiation_is_refused() {
 
 #[test]
 fn renewed_certificates_are_used_without_dropping_connections() {
-    let folder = tempfile::tempdir().unwrap();
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let write = |identity: &Identity| {
-        std::fs::write(&cert, &identity.cert).unwrap();
-        std::fs::write(&key, &identity.key).unwrap();
-    };
-    let authority = Authority::new("Test Authority");
-    write(&authority.issue("first", &["127.0.0.1"]));
-    let config = TlsConfig::builder().cert_file(&cert).key_file(&key).build().unwrap();
-    let bound = with_tls(Protocol::Pull, &config);
-    let listener = bound.bind(ANY_PORT).unwrap();
-    let join = || {
-        let push = with_tls(Protocol::Push, &authority.client().build().unwrap());
-        let dialer = push.connect(listener.address()).unwrap();
-        wait_for_pipes(&push, 1);
-        let subject = dialer.peers().unwrap()[0].subject().to_owned();
-        (push, subject)
-    };
-    let (old, subject) = join();
+    let server = Renewable::bind(ANY_PORT, "first");
+    let (config, key) = (&server.config, server.key_file());
+    let (old, subject) = server.join();
     assert_eq!(subject, "CN=first");
 
-    write(&authority.issue("second", &["127.0.0.1"]));
+    server.write("second");
     config.reload().unwrap();
-    let (new, subject) = join();
+    let (new, subject) = server.join();
     assert_eq!(subject, "CN=second");
 
     std::fs::write(&key, Identity::self_signed("x", &["x"]).key).unwrap();
     assert!(matches!(config.reload(), Err(TlsError::Mismatch)));
     std::fs::remove_file(&key).unwrap();
     assert!(matches!(config.reload(), Err(TlsError::File { .. })));
-    assert_eq!(join().1, "CN=second", "what cannot be used changes nothing");
+    assert_eq!(server.join().1, "CN=second", "what cannot be used changes nothing");
 
-    config.replace(&authority.issue("third", &["127.0.0.1"]).server().build().unwrap()).unwrap();
-    assert_eq!(join().1, "CN=third");
-    for push in [&old, &new] {
-        push.send("still here").unwrap();
-        assert_eq!(bound.recv().unwrap().body(), b"still here");
-    }
-    assert_eq!(old.statistics().unwrap().broken_connections, 0);
+    let third = server.authority.issue("third", &["127.0.0.1"]);
+    config.replace(&third.server().build().unwrap()).unwrap();
+    assert_eq!(server.join().1, "CN=third");
+    server.expect_served([&old, &new]);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use spmsg::{Message, Protocol, Socket, WsMessageType};
 use util::process::{in_own_process, status_kb};
-use util::ws::{Frame, WsListener, WsPeer, field, masked, plain, request};
+use util::ws::{Frame, WsListener, WsPeer, field, request};
+use util::ws_frames::{masked, plain};
 use util::{DEADLINE, QUIET, pattern, recv, socket, wait_for_pipes, wait_until};
 
 const PAIR: &str = "pair.sp.nanomsg.org";

@@ -8,7 +8,8 @@ use std::io::Write;
 
 use spmsg::{Protocol, Socket};
 use util::socket;
-use util::ws::{WsPeer, masked};
+use util::ws::WsPeer;
+use util::ws_frames::masked;
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;

@@ -13,10 +13,14 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use certs::{Authority, Identity, Period, hand_client, hand_server};
-use secure::{Hand, Pipe, authority_and_server, failure, pipe_at, place, refused_at, with_tls};
-use spmsg::{Message, Protocol, Socket, TlsAuth, TlsConfig, WsMessageType};
-use util::ws::{WsPeer, accept, field, masked, plain, request};
+use certs::{Authority, hand_client, hand_server};
+use secure::{
+    Hand, Pipe, Renewable, authority_and_server, cross_large_messages, expect_all_before_close,
+    expect_impostors_refused, expect_nothing_lost_by_close, failure, pipe_at, place, refused_at, with_tls,
+};
+use spmsg::{Message, Protocol, Socket, TlsAuth, WsMessageType};
+use util::ws::{WsPeer, accept, field, request};
+use util::ws_frames::{masked, plain};
 use util::{pattern, recv, socket, wait_for_pipes, wait_until};
 
 const ANY_PORT: &str = "wss://127.0.0.1:0";
@@ -92,20 +96,7 @@ fn r73_messages_of_every_size_go_both_ways_and_keep_their_type() {
 
 #[test]
 fn r73_large_messages_cross_both_ways_at_once() {
-    const COUNT: usize = 40;
-    const LEN: usize = 700_000;
-    let made = pipe();
-    let body = pattern(LEN);
-    std::thread::scope(|scope| {
-        for side in [&made.bound, &made.connected] {
-            scope.spawn(|| (0..COUNT).for_each(|_| side.send(body.clone()).unwrap()));
-            scope.spawn(|| {
-                for number in 0..COUNT {
-                    assert!(side.recv().unwrap().body() == body, "message {number}");
-                }
-            });
-        }
-    });
+    cross_large_messages(&pipe(), 40);
 }
 
 #[test]
@@ -283,40 +274,15 @@ fn r69_close_delivers_everything_to_a_slow_reader() {
     let push = with_tls(Protocol::Push, &server.server().build().unwrap());
     push.set_options(|options| options.set_send_buffer(4 << 20).map(drop)).unwrap();
     let listener = push.bind(ANY_PORT).unwrap();
-    let mut peer = join(place(&listener), &authority, "push.sp.nanomsg.org");
+    let peer = join(place(&listener), &authority, "push.sp.nanomsg.org");
     wait_for_pipes(&push, 1);
-    for number in 0..300_u32 {
-        push.send([&number.to_be_bytes()[..], &pattern(9_996)].concat()).unwrap();
-    }
-    let closer = std::thread::spawn(move || push.close());
-    for number in 0..300_u32 {
-        assert_eq!(peer.frame().payload[..4], number.to_be_bytes());
-        if number % 10 == 0 {
-            // What makes the reader slow; the outcome does not depend on it.
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-    let mut rest = Vec::new();
-    peer.stream.read_to_end(&mut rest).expect("close_notify in front of the end");
-    assert_eq!(rest, b"", "and no Close frame");
-    drop(peer);
-    closer.join().unwrap().unwrap();
+    // A Close frame would be something as well.
+    expect_all_before_close(push, peer, |peer| peer.frame().payload, |peer| &mut peer.stream);
 }
 
 #[test]
 fn close_of_either_side_loses_nothing() {
-    for round in 0..20 {
-        let made = pipe();
-        let (closing, staying) =
-            if round % 2 == 0 { (made.bound, made.connected) } else { (made.connected, made.bound) };
-        for number in 0..50_u8 {
-            closing.send(vec![number; 3_000]).unwrap();
-        }
-        closing.close().unwrap();
-        for number in 0..50_u8 {
-            assert_eq!(staying.recv().unwrap().body(), [number; 3_000], "round {round}");
-        }
-    }
+    expect_nothing_lost_by_close(pipe);
 }
 
 #[test]
@@ -372,25 +338,7 @@ fn r55_r251_an_upgrade_that_never_comes_is_given_up() {
 
 #[test]
 fn certificates_that_are_no_good_are_refused_with_their_reason() {
-    let authority = Authority::new("Test Authority");
-    let here = &["127.0.0.1"];
-    let client = authority.client().build().unwrap();
-    let table = [
-        (authority.issue_for("old", here, Period::Past), "certificate has expired"),
-        (Identity::self_signed("self", here), "is self-signed"),
-        (
-            Authority::new("Other Authority").issue("stranger", here),
-            "signed by an authority that is not trusted here",
-        ),
-        (
-            authority.issue("elsewhere", &["elsewhere.example.org"]),
-            "is for another host: expected 127.0.0.1, it names",
-        ),
-    ];
-    for (identity, reason) in table {
-        let (_, connecting) = refused_at(ANY_PORT, &identity.server().build().unwrap(), &client);
-        assert!(connecting.contains(reason), "{connecting}");
-    }
+    expect_impostors_refused(ANY_PORT);
 }
 
 #[test]
@@ -481,35 +429,14 @@ fn identity_is_known_per_pipe_and_per_message_beside_its_type() {
 
 #[test]
 fn renewed_certificates_are_used_without_dropping_connections() {
-    let folder = tempfile::tempdir().unwrap();
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let write = |identity: &Identity| {
-        std::fs::write(&cert, &identity.cert).unwrap();
-        std::fs::write(&key, &identity.key).unwrap();
-    };
-    let authority = Authority::new("Test Authority");
-    write(&authority.issue("first", &["127.0.0.1"]));
-    let config = TlsConfig::builder().cert_file(&cert).key_file(&key).build().unwrap();
-    let bound = with_tls(Protocol::Pull, &config);
-    let listener = bound.bind(ANY_PORT).unwrap();
-    let join = || {
-        let push = with_tls(Protocol::Push, &authority.client().build().unwrap());
-        let dialer = push.connect(listener.address()).unwrap();
-        wait_for_pipes(&push, 1);
-        let subject = dialer.peers().unwrap()[0].subject().to_owned();
-        (push, subject)
-    };
-    let (old, subject) = join();
+    let server = Renewable::bind(ANY_PORT, "first");
+    let (old, subject) = server.join();
     assert_eq!(subject, "CN=first");
-    write(&authority.issue("second", &["127.0.0.1"]));
-    config.reload().unwrap();
-    let (new, subject) = join();
+    server.write("second");
+    server.config.reload().unwrap();
+    let (new, subject) = server.join();
     assert_eq!(subject, "CN=second");
-    for push in [&old, &new] {
-        push.send("still here").unwrap();
-        assert_eq!(recv(&bound), b"still here");
-    }
-    assert_eq!(old.statistics().unwrap().broken_connections, 0);
+    server.expect_served([&old, &new]);
 }
 
 #[test]

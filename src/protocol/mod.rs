@@ -32,6 +32,7 @@ mod pair1;
 mod pipe_table;
 mod pipeline;
 mod pubsub;
+mod receiver;
 mod rep;
 mod req;
 mod route;

@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use super::fair_queue::FairQueue;
 use super::load_balance::LoadBalance;
+use super::receiver::{Receiver, Selection};
 use super::{
     Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
     Rejected, SendRefusal, common_option, refuse,
 };
-use crate::frames::{Frames, Taken};
 use crate::message::Message;
 
 /// Spreads work over its pipes; a message handed to a pipe stays with it (R118).
@@ -80,70 +79,22 @@ impl Pattern for Push {
 }
 
 /// Takes work from all its pipes, fairly.
+pub(super) type Pull = Receiver<Everything>;
+
+/// A PULL keeps whatever arrives.
 #[derive(Debug, Default)]
-pub(super) struct Pull {
-    queue: FairQueue,
-}
+pub(super) struct Everything;
 
-impl Pattern for Pull {
-    fn handle_attach(
-        &mut self,
-        _fx: &mut Effects,
-        _now: Instant,
-        pipe: PipeId,
-        prio: Priorities,
-    ) -> Result<(), Refused> {
-        self.queue.attach(pipe, prio.recv);
-        Ok(())
-    }
-
-    fn handle_detach(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId) {
-        self.queue.detach(pipe);
-    }
-
-    fn handle_message(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId, mut message: Message) {
-        message.merge_header();
-        let charge = message.payload_len();
-        self.queue.push(pipe, message, charge);
-    }
-
-    fn handle_block(&mut self, _fx: &mut Effects, pipe: PipeId, block: &mut Frames) -> bool {
-        self.queue.push_block(pipe, block);
+impl Selection for Everything {
+    fn keeps_everything(&self) -> bool {
         true
     }
 
-    fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, _pipe: PipeId) {}
-
-    fn handle_full(&mut self, _pipe: PipeId) {}
-
-    fn handle_timeout(&mut self, _fx: &mut Effects, _now: Instant) {}
-
-    fn send(&mut self, _fx: &mut Effects, _now: Instant, message: Message) -> Result<(), Rejected> {
-        refuse(message, SendRefusal::Unsupported)
+    fn keeps(&self, _body: &[u8]) -> bool {
+        true
     }
 
-    fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
-    }
-
-    fn recv_taken<'a>(
-        &'a mut self,
-        fx: &mut Effects,
-        _now: Instant,
-        _place: &'a mut Option<Message>,
-    ) -> Result<Taken<'a>, RecvRefusal> {
-        self.queue.pop(fx).map(|(_, taken)| taken).ok_or(RecvRefusal::Empty)
-    }
-
-    fn tidy(&mut self) {
-        self.queue.tidy();
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness { recv: !self.queue.is_empty(), send: false }
-    }
-
-    fn set_option(&mut self, _fx: &mut Effects, option: PatternOption<'_>) -> Result<(), OptionRefusal> {
+    fn set_option(&mut self, option: PatternOption<'_>) -> Result<(), OptionRefusal> {
         common_option(option)
     }
 }

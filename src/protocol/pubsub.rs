@@ -4,13 +4,12 @@
 use std::time::Instant;
 
 use super::distribute::Distributor;
-use super::fair_queue::FairQueue;
+use super::receiver::{Receiver, Selection};
 use super::topics::Topics;
 use super::{
     Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
-    Rejected, SendRefusal, common_option, refuse,
+    Rejected, common_option,
 };
-use crate::frames::{Frames, Taken};
 use crate::message::Message;
 
 /// Sends to every subscriber that can take the message now; the others miss it (R180, R181).
@@ -70,92 +69,24 @@ impl Pattern for Publisher {
 
 /// Queues what its subscriptions match; the rest is dropped on arrival, so that it neither signals readable
 /// (R183) nor slows the publisher down (R186).
-#[derive(Debug, Default)]
-pub(super) struct Subscriber {
-    topics: Topics,
-    queue: FairQueue,
-}
+pub(super) type Subscriber = Receiver<Topics>;
 
-impl Pattern for Subscriber {
-    fn handle_attach(
-        &mut self,
-        _fx: &mut Effects,
-        _now: Instant,
-        pipe: PipeId,
-        prio: Priorities,
-    ) -> Result<(), Refused> {
-        self.queue.attach(pipe, prio.recv);
-        Ok(())
+impl Selection for Topics {
+    fn keeps_everything(&self) -> bool {
+        self.match_everything()
     }
 
-    fn handle_detach(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId) {
-        self.queue.detach(pipe);
+    fn keeps(&self, body: &[u8]) -> bool {
+        self.matches(body)
     }
 
-    fn handle_message(&mut self, fx: &mut Effects, _now: Instant, pipe: PipeId, mut message: Message) {
-        message.merge_header();
-        let charge = message.payload_len();
-        if self.topics.matches(message.body()) {
-            self.queue.push(pipe, message, charge);
-        } else {
-            fx.release(pipe, charge);
-        }
-    }
-
-    fn handle_block(&mut self, fx: &mut Effects, pipe: PipeId, block: &mut Frames) -> bool {
-        if self.topics.match_everything() {
-            self.queue.push_block(pipe, block);
-            return true;
-        }
-        while let Some((taken, charge)) = block.pop() {
-            if self.topics.matches(taken.body()) {
-                self.queue.push_taken(pipe, taken, charge);
-            } else {
-                fx.release(pipe, charge);
-            }
-        }
-        true
-    }
-
-    fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, _pipe: PipeId) {}
-
-    fn handle_full(&mut self, _pipe: PipeId) {}
-
-    fn handle_timeout(&mut self, _fx: &mut Effects, _now: Instant) {}
-
-    fn send(&mut self, _fx: &mut Effects, _now: Instant, message: Message) -> Result<(), Rejected> {
-        refuse(message, SendRefusal::Unsupported)
-    }
-
-    fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        self.queue.pop(fx).map(|(_, taken)| taken.into_message()).ok_or(RecvRefusal::Empty)
-    }
-
-    fn recv_taken<'a>(
-        &'a mut self,
-        fx: &mut Effects,
-        _now: Instant,
-        _place: &'a mut Option<Message>,
-    ) -> Result<Taken<'a>, RecvRefusal> {
-        self.queue.pop(fx).map(|(_, taken)| taken).ok_or(RecvRefusal::Empty)
-    }
-
-    fn tidy(&mut self) {
-        self.queue.tidy();
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness { recv: !self.queue.is_empty(), send: false }
-    }
-
-    /// Subscriptions concern what arrives later; what is queued stays.
-    fn set_option(&mut self, _fx: &mut Effects, option: PatternOption<'_>) -> Result<(), OptionRefusal> {
+    fn set_option(&mut self, option: PatternOption<'_>) -> Result<(), OptionRefusal> {
         match option {
             PatternOption::Subscribe(topic) => {
-                self.topics.subscribe(topic);
+                self.subscribe(topic);
                 Ok(())
             }
-            PatternOption::Unsubscribe(topic) if self.topics.unsubscribe(topic) => Ok(()),
+            PatternOption::Unsubscribe(topic) if self.unsubscribe(topic) => Ok(()),
             PatternOption::Unsubscribe(_) => Err(OptionRefusal::NoSuchTopic),
             other => common_option(other),
         }
@@ -165,7 +96,7 @@ impl Pattern for Subscriber {
 #[cfg(test)]
 mod tests {
     use super::super::network::{Carriage, LinkId, Network, NodeId};
-    use super::super::{Mode, Protocol};
+    use super::super::{Mode, Protocol, SendRefusal};
     use super::*;
 
     fn subscriber(net: &mut Network, publisher: NodeId, topics: &[&str]) -> (NodeId, LinkId) {

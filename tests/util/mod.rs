@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod process;
 pub mod raw;
 pub mod ws;
+pub mod ws_frames;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -6,16 +6,18 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 use spmsg::{Endpoint, Protocol, Socket, TlsConfig};
+use tempfile::TempDir;
 
-use crate::certs::{Authority, Identity};
+use crate::certs::{Authority, Identity, Period};
 use crate::util::raw::header;
-use crate::util::{DEADLINE, socket, wait_for_pipes, wait_until};
+use crate::util::{DEADLINE, pattern, recv, socket, wait_for_pipes, wait_until};
 
 /// A socket with `config` whose blocking calls end.
 pub fn with_tls(protocol: Protocol, config: &TlsConfig) -> Socket {
@@ -78,6 +80,161 @@ pub fn refused_at(address: &str, listening: &TlsConfig, connecting: &TlsConfig) 
     }
     assert!(bound.statistics().unwrap().broken_connections >= 2, "{reasons:?}");
     reasons
+}
+
+/// Servers whose certificate does not prove that they are at 127.0.0.1, and what the connecting side and the listening
+/// one say of each.
+fn impostors(authority: &Authority) -> [(Identity, &'static str, &'static str); 5] {
+    let here = &["127.0.0.1"];
+    [
+        (
+            authority.issue_for("old", here, Period::Past),
+            "certificate has expired",
+            "our certificate has expired",
+        ),
+        (authority.issue_for("new", here, Period::Future), "is not valid yet", "our certificate"),
+        (Identity::self_signed("self", here), "is self-signed", "does not accept our certificate"),
+        (
+            Authority::new("Other Authority").issue("stranger", here),
+            "signed by an authority that is not trusted here",
+            "does not trust the authority",
+        ),
+        (
+            authority.issue("elsewhere", &["elsewhere.example.org"]),
+            "is for another host: expected 127.0.0.1, it names",
+            "does not accept our certificate",
+        ),
+    ]
+}
+
+/// No server at `address` gets away with a certificate that is no good, and both sides say why.
+#[track_caller]
+pub fn expect_impostors_refused(address: &str) {
+    let authority = Authority::new("Test Authority");
+    let client = authority.client().build().unwrap();
+    for (identity, reason, told) in impostors(&authority) {
+        let (listening, connecting) = refused_at(address, &identity.server().build().unwrap(), &client);
+        assert!(connecting.contains(reason), "{connecting}");
+        assert!(listening.contains(told), "{listening}");
+    }
+}
+
+/// Both sides send `count` large messages at the same time, and get the other's whole.
+pub fn cross_large_messages(made: &Pipe, count: usize) {
+    let body = pattern(700_000);
+    std::thread::scope(|scope| {
+        for side in [&made.bound, &made.connected] {
+            scope.spawn(|| (0..count).for_each(|_| side.send(body.clone()).unwrap()));
+            scope.spawn(|| {
+                for number in 0..count {
+                    assert!(side.recv().unwrap().body() == body, "message {number}");
+                }
+            });
+        }
+    });
+}
+
+/// What one side of each pipe sends just before it closes arrives; the sides take turns.
+#[track_caller]
+pub fn expect_nothing_lost_by_close(pipe: impl Fn() -> Pipe) {
+    for round in 0..20 {
+        let made = pipe();
+        let (closing, staying) =
+            if round % 2 == 0 { (made.bound, made.connected) } else { (made.connected, made.bound) };
+        for number in 0..50_u8 {
+            closing.send(vec![number; 3_000]).unwrap();
+        }
+        closing.close().unwrap();
+        for number in 0..50_u8 {
+            assert_eq!(staying.recv().unwrap().body(), [number; 3_000], "round {round}");
+        }
+    }
+}
+
+/// All that `push` accepted for `peer` before it was closed arrives, and then the regular end, however slowly it is read.
+#[track_caller]
+pub fn expect_all_before_close<P>(
+    push: Socket,
+    mut peer: P,
+    next: fn(&mut P) -> Vec<u8>,
+    hand: fn(&mut P) -> &mut Hand,
+) {
+    for number in 0..300_u32 {
+        push.send([&number.to_be_bytes()[..], &pattern(9_996)].concat()).unwrap();
+    }
+    let closer = std::thread::spawn(move || push.close());
+    for number in 0..300_u32 {
+        assert_eq!(next(&mut peer)[..4], number.to_be_bytes());
+        if number % 10 == 0 {
+            // What makes the reader slow; the outcome does not depend on it.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let mut rest = Vec::new();
+    hand(&mut peer).read_to_end(&mut rest).expect("close_notify in front of the end");
+    assert_eq!(rest, b"", "and nothing of the session's");
+    drop(peer);
+    closer.join().unwrap().unwrap();
+}
+
+/// A PULL whose certificate lies in files, to be renewed while it listens.
+pub struct Renewable {
+    pub authority: Authority,
+    pub config: TlsConfig,
+    pub bound: Socket,
+    listener: Endpoint,
+    folder: TempDir,
+}
+
+impl Renewable {
+    /// Bound to `address` with a certificate of the name `name`.
+    pub fn bind(address: &str, name: &str) -> Renewable {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new("Test Authority");
+        let files = [CERT, KEY].map(|file| folder.path().join(file));
+        write_files(&folder, &authority.issue(name, &["127.0.0.1"]));
+        let config = TlsConfig::builder().cert_file(&files[0]).key_file(&files[1]).build().unwrap();
+        let bound = with_tls(Protocol::Pull, &config);
+        let listener = bound.bind(address).unwrap();
+        Renewable { authority, config, bound, listener, folder }
+    }
+
+    /// Changes the files, and nothing else.
+    pub fn write(&self, name: &str) {
+        write_files(&self.folder, &self.authority.issue(name, &["127.0.0.1"]));
+    }
+
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.path().join(KEY)
+    }
+
+    /// A PUSH that just connected, and whose certificate it was shown.
+    #[track_caller]
+    pub fn join(&self) -> (Socket, String) {
+        let push = with_tls(Protocol::Push, &self.authority.client().build().unwrap());
+        let dialer = push.connect(self.listener.address()).unwrap();
+        wait_for_pipes(&push, 1);
+        let subject = dialer.peers().unwrap()[0].subject().to_owned();
+        (push, subject)
+    }
+
+    /// These, as [`Renewable::join`] made them, can still send, and the first never lost its connection.
+    #[track_caller]
+    pub fn expect_served(&self, pushes: [&Socket; 2]) {
+        for push in pushes {
+            push.send("still here").unwrap();
+            assert_eq!(recv(&self.bound), b"still here");
+        }
+        assert_eq!(pushes[0].statistics().unwrap().broken_connections, 0);
+    }
+}
+
+const CERT: &str = "cert.pem";
+const KEY: &str = "key.pem";
+
+fn write_files(folder: &TempDir, identity: &Identity) {
+    std::fs::write(folder.path().join(CERT), &identity.cert).unwrap();
+    std::fs::write(folder.path().join(KEY), &identity.key).unwrap();
 }
 
 /// Host and port of a listener.

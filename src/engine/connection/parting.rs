@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Connection, End, Phase, Reading, Step};
+use super::reading::Step;
+use super::{Connection, End, Phase, Reading};
 use crate::engine::jobs::{self, Jobs};
 use crate::engine::reactor::Turn;
 use crate::limits::{DRAIN_LOOK_FIRST, PARTING_MAX, REPLIES_WAITING_MAX_BYTES};

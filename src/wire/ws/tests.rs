@@ -1,11 +1,15 @@
 //! Both halves of the session against vectors, hostile peers, and each other.
 
+#[path = "../../../tests/util/ws_frames.rs"]
+mod by_hand;
+
 use std::sync::Arc;
 
 use quickcheck::{Arbitrary, Gen, quickcheck};
 use smallvec::SmallVec;
 
-use super::frame::{self, HEAD_MAX_BYTES, Head, Mask, Opcode};
+use self::by_hand::{MASK, masked, plain};
+use super::frame::{self, HEAD_MAX_BYTES, Head, Opcode};
 use super::*;
 use crate::frames::Frames;
 use crate::limits::{
@@ -16,7 +20,6 @@ use crate::message::{Message, WsMessageType};
 use crate::wire::{Allowance, Decoder, Encoder, Event, SendQueue, SessionKind, WireError};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
-const MASK: Mask = [0x37, 0xfa, 0x21, 0x3d];
 const BIG: usize = BODY_BY_REFERENCE_BYTES;
 
 const REQUEST: &str = "GET / HTTP/1.1\r\n\
@@ -115,34 +118,6 @@ fn open_client() -> decoder::WsDecoder {
     let mut decoder = client();
     assert_eq!(feed(&mut decoder, RESPONSE.as_bytes(), None), [Said::Ready]);
     decoder
-}
-
-/// A frame, masked as a client's.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = plain(first, payload);
-    frame[1] |= 0x80;
-    let at = frame.len() - payload.len();
-    frame.splice(at..at, MASK);
-    frame::apply(MASK, 0, &mut frame[at + 4..]);
-    frame
-}
-
-/// A frame, not masked.
-fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        len @ 0..126 => frame.push(len as u8),
-        len @ 126..0x1_0000 => {
-            frame.push(126);
-            frame.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            frame.push(127);
-            frame.extend((len as u64).to_be_bytes());
-        }
-    }
-    frame.extend(payload);
-    frame
 }
 
 /// What a server says to these frames of a client.

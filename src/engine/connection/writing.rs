@@ -1,0 +1,121 @@
+//! Writing: what the socket hands over for the peer, and when it leaves. On whichever thread won the right to (see
+//! [`Outbound`](crate::engine::outbound::Outbound)).
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use super::Connection;
+use crate::engine::jobs::{self, Job, Jobs};
+use crate::engine::outbound::{Room, Writer, Written};
+use crate::engine::reactor::{Notice, Source, Turn};
+use crate::message::Message;
+use crate::wire::ArrayHead;
+
+/// The right, and the duty, to write one frame.
+pub(crate) struct Claim {
+    connection: Arc<Connection>,
+    head: ArrayHead,
+}
+
+impl Claim {
+    /// Writes the frame that was claimed for; called without any socket's lock.
+    pub(crate) fn write(self, body: &[u8]) {
+        let connection = &self.connection;
+        let write = |slices: &[io::IoSlice<'_>]| connection.stream.write(slices);
+        let written = connection.outbound.write_claimed(self.head.as_slice(), body, write);
+        let mut jobs = Jobs::new();
+        connection.after_writing(&written, &mut jobs);
+        jobs::run(&mut jobs);
+    }
+}
+
+impl Connection {
+    /// Appends a message for the peer; called under the socket's lock.
+    pub(crate) fn push(&self, message: Message, jobs: &mut Jobs) -> Room {
+        let (room, writer) = self.outbound.push(|queue| self.encoder.encode(message, queue));
+        self.see_to_writing(writer, jobs);
+        room
+    }
+
+    /// The same for a copy of a body without header.
+    pub(crate) fn push_body(&self, body: &[u8], jobs: &mut Jobs) -> Room {
+        let (room, writer) = self.outbound.push(|queue| self.encoder.encode_body(body, queue));
+        self.see_to_writing(writer, jobs);
+        room
+    }
+
+    /// Claims the wire for a large body that the caller writes itself, from where it lies; called under the socket's
+    /// lock. `None` if something is before it.
+    pub(crate) fn claim(&self, len: usize) -> Option<(Claim, Room)> {
+        let head = self.encoder.head(len)?;
+        let connection = self.me.upgrade()?;
+        let room = self.outbound.claim(head.as_slice().len().saturating_add(len))?;
+        Some((Claim { connection, head }, room))
+    }
+
+    fn see_to_writing(&self, writer: Writer, jobs: &mut Jobs) {
+        let job = match writer {
+            Writer::Nobody => return,
+            Writer::Caller => Job::Flush,
+            Writer::Engine => Job::FlushSoon,
+        };
+        if let Some(me) = self.me.upgrade() {
+            jobs.push(job(me));
+        }
+    }
+
+    pub(crate) fn flush_soon(&self) {
+        self.reactor.write_soon(self.me.clone() as Weak<dyn Source>);
+    }
+
+    pub(super) fn flush(&self) {
+        let mut jobs = Jobs::new();
+        self.flush_into(&mut jobs);
+        jobs::run(&mut jobs);
+    }
+
+    /// Writes what waits, as far as the wire takes it.
+    pub(crate) fn flush_into(&self, jobs: &mut Jobs) {
+        let written = self.outbound.write_out(|slices| self.stream.write(slices));
+        self.after_writing(&written, jobs);
+    }
+
+    fn after_writing(&self, written: &Written, jobs: &mut Jobs) {
+        if written.look_later {
+            self.flush_soon();
+        }
+        if written.blocked && self.stream.watches_writability_on_demand() {
+            self.watch_writability(true);
+        }
+        if written.room
+            && let Some(pipe) = self.pipe.get()
+        {
+            self.core.pipe_writable(*pipe, jobs);
+        }
+        if let (Some(_), Some(me)) = (&written.error, self.me.upgrade()) {
+            // The reading side finds the end of the stream, after what the peer sent before it went.
+            me.tell(Notice::Resume);
+        }
+    }
+
+    pub(super) fn watch_writability(&self, on: bool) {
+        if let Some(token) = self.token.get() {
+            // The descriptor is registered as long as the connection is not closed; after that nobody waits.
+            let _ = self.stream.reregister(self.reactor.registry(), *token, on);
+        }
+    }
+
+    pub(super) fn writable(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        if self.outbound.writable() {
+            self.flush();
+            if self.stream.watches_writability_on_demand() && self.outbound.pending() == 0 {
+                self.watch_writability(false);
+                // A sender may have filled the wire in between, and its watch was just switched off.
+                if self.outbound.is_blocked() {
+                    self.watch_writability(true);
+                }
+            }
+        }
+        self.continue_drain(turn);
+    }
+}
