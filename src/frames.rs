@@ -7,12 +7,38 @@
 use std::collections::VecDeque;
 
 use crate::limits::{FRAME_COPY_MAX_BYTES, FRAMES_SPARE_MAX_BYTES};
-use crate::message::Message;
+use crate::message::{Message, WsMessageType};
 
-/// Bytes of an entry's head: the length of what follows.
+/// Bytes of an entry's head: the length of what follows, and in the highest bits what it is to WebSocket peers.
 const HEAD_BYTES: usize = 4;
-/// The length that stands for the next of `messages`.
-const MESSAGE: [u8; HEAD_BYTES] = u32::MAX.to_ne_bytes();
+const LEN_BITS: u32 = 30;
+const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
+const _: () = assert!(FRAME_COPY_MAX_BYTES <= LEN_MASK as usize);
+/// The head that stands for the next of `messages`; no payload has it.
+const MESSAGE: u32 = u32::MAX;
+
+/// What a payload is to WebSocket peers, as the message says that it would be.
+type Kind = Option<WsMessageType>;
+
+/// The head of a payload of `len` bytes, of which there are at most [`FRAME_COPY_MAX_BYTES`].
+#[inline]
+fn head(len: usize, kind: Kind) -> [u8; HEAD_BYTES] {
+    let kind: u32 = match kind {
+        None => 0,
+        Some(WsMessageType::Text) => 1,
+        Some(WsMessageType::Binary) => 2,
+    };
+    (len as u32 | kind << LEN_BITS).to_ne_bytes()
+}
+
+#[inline]
+fn kind_of(head: u32) -> Kind {
+    match head >> LEN_BITS {
+        1 => Some(WsMessageType::Text),
+        2 => Some(WsMessageType::Binary),
+        _ => None,
+    }
+}
 
 /// A queue of payloads.
 #[derive(Debug, Default)]
@@ -32,8 +58,8 @@ pub(crate) struct Frames {
 /// The front of a queue. Small on purpose: it is handed from function to function for every message.
 #[derive(Debug)]
 pub(crate) enum Taken<'a> {
-    /// A payload without protocol header.
-    Body(&'a [u8]),
+    /// A payload without protocol header, and what it is to WebSocket peers.
+    Body(&'a [u8], Kind),
     /// A message, to be taken out.
     Message(&'a mut Message),
 }
@@ -41,7 +67,7 @@ pub(crate) enum Taken<'a> {
 /// What was the front of a queue, to be looked at before the queue is changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
-    Body { start: usize, end: usize },
+    Body { start: usize, end: usize, kind: Kind },
     Message { charge: usize },
 }
 
@@ -50,7 +76,7 @@ impl Place {
     #[inline]
     pub(crate) fn charge(self) -> usize {
         match self {
-            Place::Body { start, end } => end - start,
+            Place::Body { start, end, .. } => end - start,
             Place::Message { charge } => charge,
         }
     }
@@ -59,14 +85,18 @@ impl Place {
 impl Taken<'_> {
     pub(crate) fn body(&self) -> &[u8] {
         match self {
-            Taken::Body(body) => body,
+            Taken::Body(body, _) => body,
             Taken::Message(message) => message.body(),
         }
     }
 
     pub(crate) fn into_message(self) -> Message {
         match self {
-            Taken::Body(body) => Message::copy_from_slice(body),
+            Taken::Body(body, kind) => {
+                let mut message = Message::copy_from_slice(body);
+                message.set_ws_type(kind);
+                message
+            }
             Taken::Message(message) => std::mem::take(message),
         }
     }
@@ -80,23 +110,47 @@ impl Frames {
     /// Appends a copy of a payload of at most [`FRAME_COPY_MAX_BYTES`].
     #[inline]
     pub(crate) fn push_body(&mut self, body: &[u8]) {
+        self.push_body_as(body, None);
+    }
+
+    /// The same for what is something to WebSocket peers.
+    #[inline]
+    pub(crate) fn push_body_as(&mut self, body: &[u8], kind: Kind) {
         debug_assert!(body.len() <= FRAME_COPY_MAX_BYTES);
         let needed = HEAD_BYTES + body.len();
         if self.bytes.capacity() - self.bytes.len() < needed {
             self.make_room(needed);
         }
-        self.bytes.extend_from_slice(&(body.len() as u32).to_ne_bytes());
+        self.bytes.extend_from_slice(&head(body.len(), kind));
         self.bytes.extend_from_slice(body);
+    }
+
+    /// The same, changed in the copy; what `change` does not like is not appended. Returns what it said.
+    #[cfg(feature = "ws")]
+    #[inline]
+    pub(crate) fn push_changed(
+        &mut self,
+        body: &[u8],
+        kind: WsMessageType,
+        change: impl FnOnce(&mut [u8]) -> bool,
+    ) -> bool {
+        self.push_body_as(body, Some(kind));
+        let start = self.bytes.len() - body.len();
+        let is_good = self.bytes.get_mut(start..).is_some_and(change);
+        if !is_good {
+            self.bytes.truncate(start - HEAD_BYTES);
+        }
+        is_good
     }
 
     /// Appends a message that was charged with so many bytes.
     pub(crate) fn push(&mut self, message: Message, charge: usize) {
-        if message.is_plain() && message.len() == charge && charge <= FRAME_COPY_MAX_BYTES {
-            return self.push_body(message.body());
+        if message.is_body_alone() && message.len() == charge && charge <= FRAME_COPY_MAX_BYTES {
+            return self.push_body_as(message.body(), message.ws_type());
         }
         self.headers |= !message.header().is_empty();
         self.make_room(HEAD_BYTES);
-        self.bytes.extend_from_slice(&MESSAGE);
+        self.bytes.extend_from_slice(&MESSAGE.to_ne_bytes());
         self.messages.push_back((message, charge));
     }
 
@@ -132,23 +186,25 @@ impl Frames {
     /// Takes the front without looking at it.
     #[inline]
     pub(crate) fn advance(&mut self) -> Option<Place> {
-        let head = self.bytes.get(self.at..)?.first_chunk::<HEAD_BYTES>()?;
+        let head = u32::from_ne_bytes(*self.bytes.get(self.at..)?.first_chunk::<HEAD_BYTES>()?);
         let start = self.at + HEAD_BYTES;
-        if *head == MESSAGE {
+        if head == MESSAGE {
             self.at = start;
             let (message, charge) = self.messages.pop_front()?;
             self.taken = message;
             return Some(Place::Message { charge });
         }
-        self.at = start + u32::from_ne_bytes(*head) as usize;
-        Some(Place::Body { start, end: self.at })
+        self.at = start + (head & LEN_MASK) as usize;
+        Some(Place::Body { start, end: self.at, kind: kind_of(head) })
     }
 
     /// What [`advance`](Frames::advance) took just now.
     #[inline]
     pub(crate) fn look(&mut self, place: Place) -> Taken<'_> {
         match place {
-            Place::Body { start, end } => Taken::Body(self.bytes.get(start..end).unwrap_or_default()),
+            Place::Body { start, end, kind } => {
+                Taken::Body(self.bytes.get(start..end).unwrap_or_default(), kind)
+            }
             Place::Message { .. } => Taken::Message(&mut self.taken),
         }
     }
@@ -241,6 +297,23 @@ mod tests {
         assert!(frames.is_empty() && pop(&mut frames).is_none());
     }
 
+    #[cfg(feature = "ws")]
+    #[test]
+    fn what_is_changed_into_something_bad_is_not_kept() {
+        let mut frames = Frames::default();
+        frames.push_body(b"before");
+        let shout = |copy: &mut [u8]| {
+            copy.make_ascii_uppercase();
+            copy != b"BAD"
+        };
+        assert!(frames.push_changed(b"good", WsMessageType::Text, shout));
+        assert!(!frames.push_changed(b"bad", WsMessageType::Text, shout));
+        frames.push_body(b"after");
+        let all: Vec<_> = std::iter::from_fn(|| pop(&mut frames)).map(|(m, _)| (m.ws_type(), m)).collect();
+        let text = Some(WsMessageType::Text);
+        assert_eq!(all, [(None, "before".into()), (text, "GOOD".into()), (None, "after".into())]);
+    }
+
     #[test]
     fn a_large_body_is_not_copied() {
         let mut frames = Frames::default();
@@ -286,20 +359,27 @@ mod tests {
             ops.into_iter().enumerate().all(|(n, (op, size))| {
                 let body = vec![n as u8; usize::from(size) % (2 * FRAME_COPY_MAX_BYTES)];
                 let charge = body.len() + usize::from(op & 8);
+                let kind = [None, Some(WsMessageType::Text), Some(WsMessageType::Binary)][n % 3];
+                let mut message = Message::from(body.clone());
+                message.set_ws_type(kind);
                 match op % 6 {
                     0 | 1 => {
-                        frames.push(Message::from(body.clone()), charge);
-                        model.push_back((Message::from(body), charge));
+                        frames.push(message.clone(), charge);
+                        model.push_back((message, charge));
                     }
                     2 => {
-                        other.push(Message::from(body.clone()), charge);
-                        behind.push_back((Message::from(body), charge));
+                        other.push(message.clone(), charge);
+                        behind.push_back((message, charge));
                     }
                     3 => {
                         frames.append(&mut other);
                         model.append(&mut behind);
                     }
-                    _ => return pop(&mut frames) == model.pop_front(),
+                    _ => {
+                        let (taken, expected) = (pop(&mut frames), model.pop_front());
+                        let kind = |message: &Option<(Message, usize)>| message.as_ref().map(|m| m.0.ws_type());
+                        return kind(&taken) == kind(&expected) && taken == expected;
+                    }
                 }
                 frames.is_empty() == model.is_empty() && other.is_empty() == behind.is_empty()
             })

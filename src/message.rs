@@ -331,13 +331,13 @@ impl Message {
         self.body = Message::from(joined).body;
     }
 
-    /// Whether the body is all there is to it.
-    pub(crate) fn is_plain(&self) -> bool {
+    /// Whether body and type for WebSocket peers are all there is to it.
+    pub(crate) fn is_body_alone(&self) -> bool {
         #[cfg(feature = "tls")]
         if self.peer.is_some() {
             return false;
         }
-        self.header().is_empty() && self.ws_type.is_none()
+        self.header().is_empty()
     }
 
     /// The body as [`Bytes`] without taking the message apart; `None` for a body that lives in the message.

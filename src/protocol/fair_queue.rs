@@ -78,7 +78,7 @@ impl FairQueue {
     #[inline]
     pub(super) fn push_taken(&mut self, pipe: PipeId, taken: Taken<'_>, charge: usize) {
         self.add(pipe, |frames| match taken {
-            Taken::Body(body) => frames.push_body(body),
+            Taken::Body(body, kind) => frames.push_body_as(body, kind),
             Taken::Message(message) => frames.push(std::mem::take(message), charge),
         });
     }

@@ -253,9 +253,16 @@ impl Frames {
             if sum >= room.below {
                 break;
             }
-            let Ok(message) = whole_message(payload, mask, message_type) else { break };
+            let is_good = block.push_changed(payload, message_type, |copy| {
+                if let Some(mask) = mask {
+                    frame::apply(mask, 0, copy);
+                }
+                message_type != WsMessageType::Text || std::str::from_utf8(copy).is_ok()
+            });
+            if !is_good {
+                break;
+            }
             counted = sum;
-            block.push(message, len);
             *input = rest;
         }
         counted
