@@ -96,6 +96,7 @@ programs! {
     lifecycle
     linger
     load
+    memory
     messages
     options
     pair_pipeline
