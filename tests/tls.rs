@@ -533,7 +533,12 @@ fn renegotiation_is_refused() {
     let mut printed = Vec::new();
     while !printed.ends_with(b"\0SP\0\0\x51\0\0") {
         let mut byte = [0];
-        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "no header in {:?}", String::from_utf8_lossy(&printed));
+        assert_eq!(
+            stdout.read(&mut byte).unwrap(),
+            1,
+            "no header in {:?}",
+            String::from_utf8_lossy(&printed)
+        );
         printed.extend(byte);
     }
     // s_client reads a line at a time: one that is only R asks for new keys.
