@@ -287,6 +287,28 @@ mod tests {
     }
 
     #[test]
+    fn a_block_leaves_with_the_larger_of_two_buffers() {
+        fn holding(bytes: usize) -> Frames {
+            let mut frames = Frames::default();
+            while frames.capacity() < bytes {
+                frames.push_body(&[0; 60]);
+            }
+            frames
+        }
+        for (of_the_lane, spare) in [(64, 512), (512, 64)] {
+            let mut queue = FairQueue::default();
+            queue.attach(id(0, 0), 8);
+            queue.push_block(id(0, 0), &mut holding(of_the_lane));
+            queue.clear(&mut Effects::default());
+            queue.spare = holding(spare);
+            queue.spare.clear();
+            let mut block = holding(128);
+            queue.push_block(id(0, 0), &mut block);
+            assert_eq!((block.capacity(), queue.spare.capacity()), (512, 64), "{of_the_lane} and {spare}");
+        }
+    }
+
+    #[test]
     fn a_burst_stays_whole_when_another_pipe_runs_dry() {
         let mut queue = FairQueue::default();
         queue.attach(id(0, 0), 8);

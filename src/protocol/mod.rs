@@ -559,6 +559,19 @@ mod tests {
         }
     }
 
+    /// Sockets of the others never look at a clock.
+    #[test]
+    fn r140_r196_only_patterns_with_deadlines_ask_for_timers() {
+        for (protocol, mode, ..) in FRESH {
+            let mut net = Network::new(Carriage::Wire);
+            let (node, probe) = (net.add(protocol, mode), net.probe());
+            net.connect(node, probe);
+            let _ = net.send(node, "x");
+            let asks = net.next_timeout(node).is_some();
+            assert_eq!(asks, protocol.has_deadlines(mode), "{protocol:?} {mode:?}");
+        }
+    }
+
     #[test]
     fn r109_priorities_out_of_range_count_as_the_nearest() {
         assert_eq!([0, 1, 8, 16, 17, 255].map(class_of), [0, 0, 7, 15, 15, 15]);

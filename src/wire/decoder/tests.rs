@@ -84,7 +84,9 @@ fn frame(kind: Framing, payload: &[u8]) -> Vec<u8> {
 }
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at % 251) as u8).collect()
+    let mut bytes = (0..251).collect::<Vec<u8>>().repeat(len.div_ceil(251));
+    bytes.truncate(len);
+    bytes
 }
 
 #[test]
@@ -427,7 +429,7 @@ impl Plan {
         while !queue.is_empty() {
             let mut slices = smallvec::SmallVec::new();
             queue.slices(&mut slices);
-            let written: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            let written = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
             drop(slices);
             queue.advance(written.len());
             bytes.extend(written);
