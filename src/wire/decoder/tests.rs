@@ -384,6 +384,100 @@ fn r97_partial_frame_is_known_as_such_and_complete_ones_are_out() {
     }
 }
 
+const ANY_ROOM: Allowance = Allowance { below: usize::MAX, overhead: 0 };
+
+/// Lets the decoder take a block off the front of `input`: the lengths of its payloads, and what it says they count.
+fn block(
+    decoder: &mut LengthDecoder,
+    input: &mut &[u8],
+    max: Option<usize>,
+    room: Allowance,
+) -> (Vec<usize>, usize) {
+    let mut frames = Frames::default();
+    let counted = decoder.next_block(input, max, room, &mut frames);
+    let lengths = std::iter::from_fn(|| {
+        let (taken, _) = frames.pop()?;
+        assert_eq!(taken.body(), pattern(taken.body().len()));
+        Some(taken.body().len())
+    });
+    (lengths.collect(), counted)
+}
+
+#[test]
+fn r18_r24_a_block_takes_small_frames_until_a_large_one() {
+    for kind in KINDS {
+        let lengths = [3, 0, 500, FRAME_COPY_MAX_BYTES, FRAME_COPY_MAX_BYTES + 1, 1];
+        let frames = lengths.map(|length| frame(kind, &pattern(length)));
+        let bytes = frames.concat();
+        let (mut decoder, mut input) = (greeted(kind), bytes.as_slice());
+        let taken = block(&mut decoder, &mut input, None, ANY_ROOM);
+        assert_eq!(taken, (lengths[..4].to_vec(), 503 + FRAME_COPY_MAX_BYTES));
+        assert_eq!(input, frames[4..].concat());
+        assert_eq!(block(&mut decoder, &mut input, None, ANY_ROOM), (vec![], 0));
+        let rest = feed(&mut decoder, input, None).unwrap();
+        assert_eq!(rest, [pattern(FRAME_COPY_MAX_BYTES + 1), pattern(1)]);
+    }
+}
+
+#[test]
+fn r112_a_block_stays_below_what_there_is_room_for() {
+    for kind in KINDS {
+        let bytes = [7, 0, 30, 1].map(|length| frame(kind, &pattern(length))).concat();
+        for (below, taken) in [(0, 0), (17, 0), (18, 1), (27, 1), (28, 2), (67, 2), (68, 3), (78, 3), (79, 4)]
+        {
+            let mut input = bytes.as_slice();
+            let (lengths, counted) =
+                block(&mut greeted(kind), &mut input, None, Allowance { below, overhead: 10 });
+            assert_eq!(lengths, [7, 0, 30, 1][..taken], "{kind:?} below {below}");
+            assert_eq!(counted, lengths.iter().map(|length| length + 10).sum::<usize>());
+            let left = [7, 0, 30, 1][taken..].iter().map(|length| frame(kind, &pattern(*length)));
+            assert_eq!(input, left.collect::<Vec<_>>().concat());
+        }
+    }
+}
+
+#[test]
+fn r78_a_block_ends_before_a_frame_that_is_too_long() {
+    for kind in KINDS {
+        let bytes = [4, 5, 1].map(|length| frame(kind, &pattern(length))).concat();
+        let (mut decoder, mut input) = (greeted(kind), bytes.as_slice());
+        assert_eq!(block(&mut decoder, &mut input, Some(4), ANY_ROOM), (vec![4], 4));
+        let refused = decoder.next(&mut input, Some(4));
+        assert!(matches!(refused, Err(WireError::TooLong { claimed: 5, limit: 4 })), "{refused:?}");
+    }
+}
+
+#[test]
+fn r25_a_block_ends_before_a_frame_of_another_type() {
+    let mut bytes = [frame(Framing::TypedLength, b"\0"), frame(Framing::TypedLength, b"\0")].concat();
+    bytes[10] = 2;
+    let (mut decoder, mut input) = (greeted(Framing::TypedLength), bytes.as_slice());
+    assert_eq!(block(&mut decoder, &mut input, None, ANY_ROOM), (vec![1], 1));
+    assert!(matches!(decoder.next(&mut input, None), Err(WireError::MessageType(2))));
+}
+
+#[test]
+fn a_block_takes_whole_frames_only_and_none_before_the_header() {
+    for kind in KINDS {
+        let whole = frame(kind, &pattern(20));
+        for end in 0..whole.len() {
+            let mut decoder = greeted(kind);
+            let mut input = &whole[..end];
+            assert_eq!(block(&mut decoder, &mut input, None, ANY_ROOM), (vec![], 0));
+            assert_eq!(input.len(), end, "{kind:?}: what is incomplete is left alone");
+            assert_eq!(feed(&mut decoder, input, None), Ok(vec![]));
+
+            // What completes it may look like a frame of its own.
+            let mut input = whole.as_slice();
+            let (lengths, _) = block(&mut decoder, &mut input, None, ANY_ROOM);
+            assert_eq!(lengths.len(), usize::from(end == 0), "{kind:?} after {end} bytes of another frame");
+        }
+        let mut input = whole.as_slice();
+        assert_eq!(block(&mut decoder(kind, Protocol::Pull), &mut input, None, ANY_ROOM), (vec![], 0));
+        assert_eq!(input.len(), whole.len());
+    }
+}
+
 /// Payloads, and in which pieces and by which of the two ways their frames are read.
 #[derive(Clone, Debug)]
 struct Plan {
