@@ -340,6 +340,7 @@ mod tests {
     #[test]
     fn heads_say_how_many_bytes_they_take() {
         let opcode = Opcode::Data(WsMessageType::Text);
+        assert_eq!(HEAD_MAX_BYTES, 14);
         for (len, size) in [(7, 6), (700, 8), (70_000, 14)] {
             let head = Head { fin: false, opcode, mask: Some([9; 4]), len };
             let written = head.write();
