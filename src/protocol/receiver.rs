@@ -109,7 +109,6 @@ impl<S: Selection> Pattern for Receiver<S> {
 mod tests {
     use super::super::network::burst;
     use super::super::pipeline::Pull;
-    use super::*;
     use crate::limits::FRAMES_KEEP_BYTES;
 
     #[test]

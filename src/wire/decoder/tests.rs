@@ -518,17 +518,13 @@ impl Plan {
     fn bytes(&self) -> Vec<u8> {
         let Session { greeting, encoder, .. } = self.kind.open(Protocol::Push);
         let mut queue = SendQueue::default();
-        let mut bytes = greeting.to_vec();
         self.messages().for_each(|message| encoder.encode(message, &mut queue));
-        while !queue.is_empty() {
-            let mut slices = smallvec::SmallVec::new();
-            queue.slices(&mut slices);
-            let written = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
-            drop(slices);
-            queue.advance(written.len());
-            bytes.extend(written);
-        }
-        bytes
+        // A few messages leave in one gather write.
+        let mut slices = smallvec::SmallVec::new();
+        queue.slices(&mut slices);
+        let bytes = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
+        assert_eq!(bytes.len(), queue.len());
+        [&greeting, &bytes[..]].concat()
     }
 
     /// Reads `bytes` as a connection does: into a block, or straight into the body where that is offered.

@@ -369,6 +369,7 @@ mod tests {
     fn lengths_with_the_highest_bit_are_refused() {
         for (first, good) in [(0x7f, true), (0x80, false), (0xff, false)] {
             assert_eq!(parse(&[0x82, 127, first, 0, 0, 0, 0, 0, 0, 0]).is_ok(), good);
+            assert_eq!(parse(&[0x82, 127, first, 255, 255, 255, 255, 255, 255, 255]).is_ok(), good);
         }
     }
 
