@@ -808,6 +808,24 @@ fn r250_two_hundred_thousand_fragments_cost_what_their_bytes_cost() {
 }
 
 #[test]
+fn r81_r250_only_a_message_in_fragments_doubles_its_memory() {
+    const STEP: usize = BODY_GROWTH_STEP_BYTES;
+    let head = |first, len: usize| [&[first, 0xff][..], &(len as u64).to_be_bytes(), &MASK].concat();
+    for (fragments, capacity) in [(false, 3 * STEP), (true, 4 * STEP)] {
+        let mut decoder = open_server();
+        let begun = if fragments { head(0x02, 2 * STEP) } else { head(0x82, 8 * STEP) };
+        for piece in [&begun, &vec![7; STEP], &vec![7; STEP]] {
+            assert_eq!(feed(&mut decoder, piece, None), []);
+        }
+        if fragments {
+            assert_eq!(feed(&mut decoder, &head(0x80, 8 * STEP), None), []);
+        }
+        let (buffer, _) = decoder.body_buffer().expect("memory for a step").expect("a large body");
+        assert_eq!((buffer.len(), buffer.capacity()), (2 * STEP, capacity), "fragments: {fragments}");
+    }
+}
+
+#[test]
 fn large_bodies_are_read_in_place_and_unmasked_as_they_come() {
     let body = pattern(5 * BIG + 3);
     let frame = masked(0x82, &body);
