@@ -302,6 +302,13 @@ mod tests {
     }
 
     #[test]
+    fn a_nonce_is_two_numbers_that_no_mask_is_made_of() {
+        let secret = Secret::new([1; 16]);
+        let [low, high] = [u64::MAX - 1, u64::MAX].map(|at| siphash(secret.0, at).to_le_bytes());
+        assert_eq!(secret.nonce()[..], [low, high].concat());
+    }
+
+    #[test]
     fn r59_masks_and_keys_differ_from_frame_to_frame_and_from_connection_to_connection() {
         let (one, two) = (Secret::new([1; 16]), Secret::new([2; 16]));
         let mut seen = std::collections::HashSet::new();

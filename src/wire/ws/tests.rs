@@ -283,11 +283,12 @@ fn r56_r58_r248_what_is_wrong_with_a_request_has_a_status() {
         assert!(REQUEST.contains(from));
         assert_eq!(status(Protocol::Rep, &REQUEST.replacen(from, to, 1)), expected, "{to:?} for {from:?}");
     }
-    let methods = String::from_utf8(match answer(&REQUEST.replace("GET", "PUT")).pop() {
-        Some(Said::Error(_, words)) => words,
-        other => panic!("{other:?}"),
-    });
-    assert!(methods.expect("ASCII").contains("\r\nAllow: GET\r\n"));
+    // What would be right.
+    for (from, to, hint) in [("GET", "PUT", "Allow: GET"), (": 13", ": 8", "Upgrade: websocket")] {
+        let words = said_words(&answer(&REQUEST.replace(from, to)));
+        let text = String::from_utf8(words).expect("ASCII");
+        assert!(text.contains(&format!("\r\n{hint}\r\n")), "{text}");
+    }
 }
 
 #[test]
@@ -805,6 +806,16 @@ fn r250_two_hundred_thousand_fragments_cost_what_their_bytes_cost() {
     let mut decoder = open_server();
     feed(&mut decoder, &masked(0x02, b""), None);
     (0..count).for_each(|_| assert_eq!(feed(&mut decoder, &masked(0x00, b""), Some(0)), []));
+}
+
+#[test]
+fn what_is_read_in_place_is_large_and_no_text() {
+    for (first, len, in_place) in [(0x82, BIG, true), (0x82, BIG - 1, false), (0x81, 2 * BIG, false)] {
+        let mut decoder = open_server();
+        assert_eq!(feed(&mut decoder, &masked(first, &pattern(len))[..8], None), []);
+        assert!(decoder.is_mid_frame());
+        assert_eq!(decoder.body_buffer().expect("memory").is_some(), in_place, "{first:#x}, {len} bytes");
+    }
 }
 
 #[test]
