@@ -18,7 +18,7 @@ help:
 	@echo "make build      the Rust library, and libspmsg.so and libspmsg.a, in release"
 	@echo "make demo       builds everything and runs a small cluster on real processes and sockets"
 	@echo "make test       installs what it needs and runs every check and test"
-	@echo "make mutants    looks for changes of the patterns and the wire that no unit test notices (hours)"
+	@echo "make mutants    looks for changes of the patterns and the wire that no unit test notices (half an hour)"
 	@echo "make bench      beside nanomsg, nng, ZeroMQ, mangos and bare sockets, in one run; writes docs/bench.*"
 	@echo "make bench-quick  few cases and rivals, in a few minutes; BENCH=\"--only thr --transport tcp\" picks"
 	@echo "make install    for C programs: PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR)"

@@ -134,8 +134,9 @@ impl Pattern for Bus {
 #[cfg(test)]
 mod tests {
     use super::super::Protocol;
-    use super::super::network::{Carriage, Network, NodeId};
+    use super::super::network::{Carriage, Network, NodeId, burst};
     use super::*;
+    use crate::limits::FRAMES_KEEP_BYTES;
 
     /// A bus in the middle and `N` around it.
     fn star<const N: usize>(mode: Mode) -> (Network, NodeId, [NodeId; N]) {
@@ -253,5 +254,14 @@ mod tests {
     #[test]
     fn r120_a_fresh_bus_can_send() {
         assert_eq!(Bus::new(Mode::Cooked).readiness(), Readiness { recv: false, send: true });
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        for mode in [Mode::Cooked, Mode::Raw] {
+            let mut bus = Bus::new(mode);
+            burst(&mut bus, b"x");
+            assert!(bus.queue.capacity() <= FRAMES_KEEP_BYTES, "{mode:?}: {}", bus.queue.capacity());
+        }
     }
 }

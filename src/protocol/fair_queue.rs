@@ -154,6 +154,12 @@ impl FairQueue {
         }
     }
 
+    /// Bytes of memory that the lanes hold.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.frames.capacity()).sum()
+    }
+
     fn retire(&mut self, index: u32) {
         let lane = &mut self.lanes[index as usize];
         lane.frames.clear();
@@ -193,6 +199,15 @@ mod tests {
 
     fn drain(queue: &mut FairQueue) -> String {
         std::iter::from_fn(|| pop(queue)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A block in a buffer of this many bytes, a power of two.
+    fn holding(bytes: usize) -> Frames {
+        let mut frames = Frames::default();
+        while frames.capacity() < bytes {
+            frames.push_body(&[0; 60]);
+        }
+        frames
     }
 
     #[test]
@@ -254,11 +269,24 @@ mod tests {
             push(&mut queue, id(0, 0), "x");
         }
         queue.clear(&mut Effects::default());
-        let held: usize = queue.lanes.iter().map(|lane| lane.frames.capacity()).sum();
-        assert!(held <= FRAMES_KEEP_BYTES, "{held}");
+        assert!(queue.capacity() <= FRAMES_KEEP_BYTES, "{}", queue.capacity());
         assert!(queue.spare.capacity() <= FRAMES_SPARE_MAX_BYTES);
         push(&mut queue, id(0, 0), "again");
         assert_eq!(drain(&mut queue), "again");
+    }
+
+    #[test]
+    fn an_idle_lane_keeps_little_and_the_largest_buffer_is_spare() {
+        const KEEP: usize = FRAMES_KEEP_BYTES;
+        let mut queue = FairQueue::default();
+        queue.attach(id(0, 0), 8);
+        for (burst, kept, spare) in [(KEEP, KEEP, 0), (4 * KEEP, 0, 4 * KEEP), (2 * KEEP, KEEP, 4 * KEEP)] {
+            // A block of a buffer of its own each time: what the queue gives for it is not used again.
+            queue.lanes[0].frames = Frames::default();
+            queue.add(id(0, 0), |frames| *frames = holding(burst));
+            queue.clear(&mut Effects::default());
+            assert_eq!((queue.capacity(), queue.spare.capacity()), (kept, spare), "after {burst} bytes");
+        }
     }
 
     #[test]
@@ -284,6 +312,21 @@ mod tests {
         block.push_body(b"late");
         queue.push_block(id(0, 0), &mut block);
         assert!(block.is_empty() && queue.is_empty());
+    }
+
+    #[test]
+    fn a_block_leaves_with_the_larger_of_two_buffers() {
+        for (of_the_lane, spare) in [(64, 512), (512, 64)] {
+            let mut queue = FairQueue::default();
+            queue.attach(id(0, 0), 8);
+            queue.push_block(id(0, 0), &mut holding(of_the_lane));
+            queue.clear(&mut Effects::default());
+            queue.spare = holding(spare);
+            queue.spare.clear();
+            let mut block = holding(128);
+            queue.push_block(id(0, 0), &mut block);
+            assert_eq!((block.capacity(), queue.spare.capacity()), (512, 64), "{of_the_lane} and {spare}");
+        }
     }
 
     #[test]

@@ -68,3 +68,22 @@ impl Inbox {
         self.frames.capacity() + self.earlier.iter().map(|(_, frames)| frames.capacity()).sum::<usize>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_only_when_nothing_waits_in_it() {
+        let (mut inbox, mut fx, pipe) = (Inbox::default(), Effects::default(), PipeId::new(0, 1));
+        for _ in 0..FRAMES_SPARE_MAX_BYTES {
+            inbox.push(pipe, Message::from("x"), 1);
+        }
+        inbox.give_back();
+        let taken = std::iter::from_fn(|| inbox.pop(&mut fx).map(|taken| taken.body().len())).sum::<usize>();
+        assert_eq!(taken, FRAMES_SPARE_MAX_BYTES);
+        assert!(inbox.capacity() > FRAMES_SPARE_MAX_BYTES);
+        inbox.give_back();
+        assert!(inbox.capacity() <= FRAMES_SPARE_MAX_BYTES);
+    }
+}

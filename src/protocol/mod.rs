@@ -559,6 +559,44 @@ mod tests {
         }
     }
 
+    /// A pattern that is neither named here nor needs to look at each message only loses time, which nobody would see.
+    #[test]
+    fn what_need_not_be_looked_at_goes_the_short_ways() {
+        use Protocol::{Bus, Pair, Pull, Push, Sub};
+        for (protocol, mode, ..) in FRESH {
+            let (mut fx, now, pipe) = (Effects::default(), Instant::now(), PipeId::new(0, 1));
+            let mut pattern = create(protocol, mode, 0);
+            if protocol == Sub {
+                pattern.set_option(&mut fx, PatternOption::Subscribe(b"")).unwrap();
+            }
+            pattern.handle_attach(&mut fx, now, pipe, network::SAME).unwrap();
+            let plain = matches!(protocol, Pair | Push).then_some(pipe);
+            assert_eq!(pattern.choose_plain(), plain, "{protocol:?} {mode:?}");
+            pattern.handle_full(pipe);
+            assert_eq!(pattern.choose_plain(), None, "{protocol:?} {mode:?} to a full pipe");
+
+            let mut block = Frames::default();
+            block.push_body(b"small");
+            let blocks = matches!(protocol, Pair | Sub | Pull | Bus);
+            assert_eq!(pattern.handle_block(&mut fx, pipe, &mut block), blocks, "{protocol:?} {mode:?}");
+            assert_eq!(block.is_empty(), blocks);
+            assert_eq!(block.capacity() == 0, blocks, "the buffer goes along");
+        }
+    }
+
+    /// Sockets of the others never look at a clock.
+    #[test]
+    fn r140_r196_only_patterns_with_deadlines_ask_for_timers() {
+        for (protocol, mode, ..) in FRESH {
+            let mut net = Network::new(Carriage::Wire);
+            let (node, probe) = (net.add(protocol, mode), net.probe());
+            net.connect(node, probe);
+            let _ = net.send(node, "x");
+            let asks = net.next_timeout(node).is_some();
+            assert_eq!(asks, protocol.has_deadlines(mode), "{protocol:?} {mode:?}");
+        }
+    }
+
     #[test]
     fn r109_priorities_out_of_range_count_as_the_nearest() {
         assert_eq!([0, 1, 8, 16, 17, 255].map(class_of), [0, 0, 7, 15, 15, 15]);

@@ -11,7 +11,7 @@ use super::{
     RecvRefusal, Refused, Rejected, SendRefusal, create,
 };
 use crate::frames::Frames;
-use crate::limits::PRIORITY_DEFAULT;
+use crate::limits::{FRAMES_KEEP_BYTES, PRIORITY_DEFAULT};
 use crate::message::Message;
 
 /// Messages a link holds per direction unless told otherwise.
@@ -36,6 +36,21 @@ pub(super) enum Carriage {
 
 impl Carriage {
     pub(super) const BOTH: [Carriage; 2] = [Carriage::Wire, Carriage::Inproc];
+}
+
+/// More messages with these bytes than a lane keeps memory for arrive on one pipe and are taken, and nobody looks at the
+/// last any more.
+pub(super) fn burst(pattern: &mut dyn Pattern, bytes: &[u8]) {
+    let (mut fx, now, pipe) = (Effects::default(), Instant::now(), PipeId::new(0, 1));
+    pattern.handle_attach(&mut fx, now, pipe, SAME).expect("the first pipe is welcome");
+    for _ in 0..FRAMES_KEEP_BYTES {
+        pattern.handle_message(&mut fx, now, pipe, Message::copy_from_slice(bytes));
+    }
+    // Not once more than there are messages: that would tidy up as well.
+    for _ in 0..FRAMES_KEEP_BYTES {
+        pattern.recv(&mut fx, now).expect("as many messages as arrived");
+    }
+    pattern.tidy();
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

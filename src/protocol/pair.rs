@@ -316,6 +316,16 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_a_pipe_that_is_not_the_peer_is_not_taken() {
+        let (mut pair, mut fx, now) = (<Pair>::default(), Effects::default(), Instant::now());
+        pair.handle_attach(&mut fx, now, PipeId::new(0, 1), SAME).unwrap();
+        let mut block = Frames::default();
+        block.push_body(b"from somebody else");
+        assert!(!pair.handle_block(&mut fx, PipeId::new(0, 2), &mut block));
+        assert!(!block.is_empty() && !pair.readiness().recv);
+    }
+
+    #[test]
     fn memory_of_a_burst_is_given_back_when_all_of_it_is_taken() {
         let (mut pair, mut fx, now, pipe) =
             (<Pair>::default(), Effects::default(), Instant::now(), PipeId::new(0, 1));

@@ -104,3 +104,17 @@ impl<S: Selection> Pattern for Receiver<S> {
         self.selection.set_option(option)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::burst;
+    use super::super::pipeline::Pull;
+    use crate::limits::FRAMES_KEEP_BYTES;
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        let mut pull = Pull::default();
+        burst(&mut pull, b"x");
+        assert!(pull.queue.capacity() <= FRAMES_KEEP_BYTES, "{}", pull.queue.capacity());
+    }
+}

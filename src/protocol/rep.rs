@@ -180,8 +180,9 @@ fn pop_key(message: &mut Message) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::super::Protocol;
-    use super::super::network::{Carriage, LinkId, Network, NodeId};
+    use super::super::network::{Carriage, LinkId, Network, NodeId, burst};
     use super::*;
+    use crate::limits::FRAMES_KEEP_BYTES;
 
     /// Both protocols follow the rules of this file (R204).
     const ANSWERING: [Protocol; 2] = [Protocol::Rep, Protocol::Respondent];
@@ -483,5 +484,14 @@ mod tests {
         chain.iter().rev().for_each(|(front, back)| net.relay(*back, *front));
         assert_eq!(net.text(client), "answer");
         true
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        for mode in [Mode::Cooked, Mode::Raw] {
+            let mut rep = Rep::new(mode);
+            burst(&mut rep, &[0x80, 0, 0, 1]);
+            assert!(rep.queue.capacity() <= FRAMES_KEEP_BYTES, "{mode:?}: {}", rep.queue.capacity());
+        }
     }
 }

@@ -282,10 +282,10 @@ impl Pattern for RawReq {
 
 #[cfg(test)]
 mod tests {
-    use super::super::network::{Carriage, LinkId, Network, NodeId, SAME, SEED};
+    use super::super::network::{Carriage, LinkId, Network, NodeId, SAME, SEED, burst};
     use super::super::{Mode, Protocol};
     use super::*;
-    use crate::limits::PRIORITY_DEFAULT;
+    use crate::limits::{FRAMES_KEEP_BYTES, PRIORITY_DEFAULT};
 
     const SECOND: Duration = Duration::from_secs(1);
     const FIRST_ID: u32 = (SEED + 1) | BOTTOM;
@@ -647,5 +647,12 @@ mod tests {
                 assert_eq!(accepted, (protocol, mode) == (Protocol::Req, Mode::Cooked), "{protocol:?}");
             }
         }
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        let mut req = RawReq::default();
+        burst(&mut req, &[0x80, 0, 0, 1]);
+        assert!(req.queue.capacity() <= FRAMES_KEEP_BYTES, "{}", req.queue.capacity());
     }
 }

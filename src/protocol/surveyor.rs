@@ -133,11 +133,11 @@ impl Pattern for Surveyor {
         }
     }
 
-    /// Readable while no survey is open, so that a poller comes and collects the error (R120).
     fn tidy(&mut self) {
         self.queue.tidy();
     }
 
+    /// Readable while no survey is open, so that a poller comes and collects the error (R120).
     fn readiness(&self) -> Readiness {
         let open = matches!(self.state, State::Open { .. });
         Readiness { recv: !open || !self.queue.is_empty(), send: true }
@@ -222,9 +222,10 @@ impl Pattern for RawSurveyor {
 
 #[cfg(test)]
 mod tests {
-    use super::super::network::{Carriage, LinkId, Network, NodeId, SEED};
+    use super::super::network::{Carriage, LinkId, Network, NodeId, SEED, burst};
     use super::super::{Mode, Protocol};
     use super::*;
+    use crate::limits::FRAMES_KEEP_BYTES;
 
     const SECOND: Duration = Duration::from_secs(1);
     const INSTANT: Duration = Duration::from_millis(1);
@@ -487,5 +488,18 @@ mod tests {
                 assert_eq!(accepted, (protocol, mode) == (Protocol::Surveyor, Mode::Cooked), "{protocol:?}");
             }
         }
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        let (mut surveyor, mut fx) = (Surveyor::new(SEED), Effects::default());
+        surveyor.set_option(&mut fx, PatternOption::SurveyDeadline(3600 * SECOND)).unwrap();
+        surveyor.send(&mut fx, Instant::now(), Message::from("who is there?")).unwrap();
+        burst(&mut surveyor, &FIRST_ID.to_be_bytes());
+        assert!(surveyor.queue.capacity() <= FRAMES_KEEP_BYTES, "{}", surveyor.queue.capacity());
+
+        let mut raw = RawSurveyor::default();
+        burst(&mut raw, &FIRST_ID.to_be_bytes());
+        assert!(raw.queue.capacity() <= FRAMES_KEEP_BYTES, "{}", raw.queue.capacity());
     }
 }

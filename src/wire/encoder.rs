@@ -120,6 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn r18_r24_a_body_without_a_message_leaves_as_its_message_does() {
+        for (typed, len) in [(false, 0), (false, 1000), (true, 0), (true, 1000)] {
+            let (encoder, body, mut queue) = (LengthEncoder::new(typed), vec![7; len], SendQueue::default());
+            let expected = encoded(typed, Message::from(&body[..])).concat();
+            encoder.encode_body(&body, &mut queue);
+            let mut slices = SmallVec::new();
+            queue.slices(&mut slices);
+            assert_eq!(slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat(), expected);
+            let head = encoder.head(len).expect("the body is written as it is");
+            assert_eq!([head.as_slice(), &body].concat(), expected);
+        }
+    }
+
+    #[test]
     fn large_body_leaves_by_reference_and_a_small_one_in_line() {
         for (len, by_reference) in [(BODY_BY_REFERENCE_BYTES - 1, false), (BODY_BY_REFERENCE_BYTES, true)] {
             let message = Message::from(vec![7; len]);

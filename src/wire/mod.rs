@@ -113,13 +113,11 @@ pub(crate) trait Decoder: Send {
     /// within `room`; the sum. Stops at anything else, which is for [`next`](Decoder::next).
     fn next_block(
         &mut self,
-        _input: &mut &[u8],
-        _max_payload: Option<usize>,
-        _room: Allowance,
-        _frames: &mut Frames,
-    ) -> usize {
-        0
-    }
+        input: &mut &[u8],
+        max_payload: Option<usize>,
+        room: Allowance,
+        frames: &mut Frames,
+    ) -> usize;
 
     /// While a large body is incomplete: the buffer it is assembled in and how many bytes are missing. The
     /// connection may read straight into the buffer's spare capacity (reserved here, one bounded step at a
@@ -170,9 +168,7 @@ pub(crate) trait Encoder: Send + Sync {
     }
 
     /// Appends a copy of `body` as one frame without header.
-    fn encode_body(&self, body: &[u8], queue: &mut SendQueue) {
-        self.encode(Message::copy_from_slice(body), queue);
-    }
+    fn encode_body(&self, body: &[u8], queue: &mut SendQueue);
 }
 
 /// What a peer did wrong. Its connection is closed, nobody else is concerned.

@@ -84,7 +84,9 @@ fn frame(kind: Framing, payload: &[u8]) -> Vec<u8> {
 }
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at % 251) as u8).collect()
+    let mut bytes = (0..251).collect::<Vec<u8>>().repeat(len.div_ceil(251));
+    bytes.truncate(len);
+    bytes
 }
 
 #[test]
@@ -382,6 +384,101 @@ fn r97_partial_frame_is_known_as_such_and_complete_ones_are_out() {
     }
 }
 
+/// More than any test needs, and less than a block without end.
+const ANY_ROOM: Allowance = Allowance { below: 100_000, overhead: 1 };
+
+/// Lets the decoder take a block off the front of `input`: the lengths of its payloads, and what it says they count.
+fn block(
+    decoder: &mut LengthDecoder,
+    input: &mut &[u8],
+    max: Option<usize>,
+    room: Allowance,
+) -> (Vec<usize>, usize) {
+    let mut frames = Frames::default();
+    let counted = decoder.next_block(input, max, room, &mut frames);
+    let lengths = std::iter::from_fn(|| {
+        let (taken, _) = frames.pop()?;
+        assert_eq!(taken.body(), pattern(taken.body().len()));
+        Some(taken.body().len())
+    });
+    (lengths.collect(), counted)
+}
+
+#[test]
+fn r18_r24_a_block_takes_small_frames_until_a_large_one() {
+    for kind in KINDS {
+        let lengths = [3, 0, 500, FRAME_COPY_MAX_BYTES, FRAME_COPY_MAX_BYTES + 1, 1];
+        let frames = lengths.map(|length| frame(kind, &pattern(length)));
+        let bytes = frames.concat();
+        let (mut decoder, mut input) = (greeted(kind), bytes.as_slice());
+        let taken = block(&mut decoder, &mut input, None, ANY_ROOM);
+        assert_eq!(taken, (lengths[..4].to_vec(), 503 + FRAME_COPY_MAX_BYTES + 4));
+        assert_eq!(input, frames[4..].concat());
+        assert_eq!(block(&mut decoder, &mut input, None, ANY_ROOM), (vec![], 0));
+        let rest = feed(&mut decoder, input, None).unwrap();
+        assert_eq!(rest, [pattern(FRAME_COPY_MAX_BYTES + 1), pattern(1)]);
+    }
+}
+
+#[test]
+fn r112_a_block_stays_below_what_there_is_room_for() {
+    for kind in KINDS {
+        let bytes = [7, 0, 30, 1].map(|length| frame(kind, &pattern(length))).concat();
+        for (below, taken) in [(0, 0), (17, 0), (18, 1), (27, 1), (28, 2), (67, 2), (68, 3), (78, 3), (79, 4)]
+        {
+            let mut input = bytes.as_slice();
+            let (lengths, counted) =
+                block(&mut greeted(kind), &mut input, None, Allowance { below, overhead: 10 });
+            assert_eq!(lengths, [7, 0, 30, 1][..taken], "{kind:?} below {below}");
+            assert_eq!(counted, lengths.iter().map(|length| length + 10).sum::<usize>());
+            let left = [7, 0, 30, 1][taken..].iter().map(|length| frame(kind, &pattern(*length)));
+            assert_eq!(input, left.collect::<Vec<_>>().concat());
+        }
+    }
+}
+
+#[test]
+fn r78_a_block_ends_before_a_frame_that_is_too_long() {
+    for kind in KINDS {
+        let bytes = [4, 5, 1].map(|length| frame(kind, &pattern(length))).concat();
+        let (mut decoder, mut input) = (greeted(kind), bytes.as_slice());
+        assert_eq!(block(&mut decoder, &mut input, Some(4), ANY_ROOM), (vec![4], 5));
+        let refused = decoder.next(&mut input, Some(4));
+        assert!(matches!(refused, Err(WireError::TooLong { claimed: 5, limit: 4 })), "{refused:?}");
+    }
+}
+
+#[test]
+fn r25_a_block_ends_before_a_frame_of_another_type() {
+    let mut bytes = [frame(Framing::TypedLength, b"\0"), frame(Framing::TypedLength, b"\0")].concat();
+    bytes[10] = 2;
+    let (mut decoder, mut input) = (greeted(Framing::TypedLength), bytes.as_slice());
+    assert_eq!(block(&mut decoder, &mut input, None, ANY_ROOM), (vec![1], 2));
+    assert!(matches!(decoder.next(&mut input, None), Err(WireError::MessageType(2))));
+}
+
+#[test]
+fn a_block_takes_whole_frames_only_and_none_before_the_header() {
+    for kind in KINDS {
+        let whole = frame(kind, &pattern(20));
+        for end in 0..whole.len() {
+            let mut decoder = greeted(kind);
+            let mut input = &whole[..end];
+            assert_eq!(block(&mut decoder, &mut input, None, ANY_ROOM), (vec![], 0));
+            assert_eq!(input.len(), end, "{kind:?}: what is incomplete is left alone");
+            assert_eq!(feed(&mut decoder, input, None), Ok(vec![]));
+
+            // What completes it may look like a frame of its own.
+            let mut input = whole.as_slice();
+            let (lengths, _) = block(&mut decoder, &mut input, None, ANY_ROOM);
+            assert_eq!(lengths.len(), usize::from(end == 0), "{kind:?} after {end} bytes of another frame");
+        }
+        let mut input = whole.as_slice();
+        assert_eq!(block(&mut decoder(kind, Protocol::Pull), &mut input, None, ANY_ROOM), (vec![], 0));
+        assert_eq!(input.len(), whole.len());
+    }
+}
+
 /// Payloads, and in which pieces and by which of the two ways their frames are read.
 #[derive(Clone, Debug)]
 struct Plan {
@@ -422,17 +519,13 @@ impl Plan {
     fn bytes(&self) -> Vec<u8> {
         let Session { greeting, encoder, .. } = self.kind.open(Protocol::Push);
         let mut queue = SendQueue::default();
-        let mut bytes = greeting.to_vec();
         self.messages().for_each(|message| encoder.encode(message, &mut queue));
-        while !queue.is_empty() {
-            let mut slices = smallvec::SmallVec::new();
-            queue.slices(&mut slices);
-            let written: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
-            drop(slices);
-            queue.advance(written.len());
-            bytes.extend(written);
-        }
-        bytes
+        // A few messages leave in one gather write.
+        let mut slices = smallvec::SmallVec::new();
+        queue.slices(&mut slices);
+        let bytes = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
+        assert_eq!(bytes.len(), queue.len());
+        [&greeting, &bytes[..]].concat()
     }
 
     /// Reads `bytes` as a connection does: into a block, or straight into the body where that is offered.
@@ -441,6 +534,7 @@ impl Plan {
         let mut got = Vec::new();
         // A short plan is repeated with ever longer reads, so that single bytes do not fill the test's time.
         for (turn, (size, direct)) in self.reads.iter().cycle().enumerate() {
+            assert!(turn < 10_000, "the decoder does not get on");
             let size = size.saturating_add(turn * turn);
             if direct & !bytes.is_empty()
                 && let Some((buffer, missing)) = decoder.body_buffer()?

@@ -302,6 +302,13 @@ mod tests {
     }
 
     #[test]
+    fn a_nonce_is_two_numbers_that_no_mask_is_made_of() {
+        let secret = Secret::new([1; 16]);
+        let [low, high] = [u64::MAX - 1, u64::MAX].map(|at| siphash(secret.0, at).to_le_bytes());
+        assert_eq!(secret.nonce()[..], [low, high].concat());
+    }
+
+    #[test]
     fn r59_masks_and_keys_differ_from_frame_to_frame_and_from_connection_to_connection() {
         let (one, two) = (Secret::new([1; 16]), Secret::new([2; 16]));
         let mut seen = std::collections::HashSet::new();
@@ -340,6 +347,7 @@ mod tests {
     #[test]
     fn heads_say_how_many_bytes_they_take() {
         let opcode = Opcode::Data(WsMessageType::Text);
+        assert_eq!(HEAD_MAX_BYTES, 14);
         for (len, size) in [(7, 6), (700, 8), (70_000, 14)] {
             let head = Head { fin: false, opcode, mask: Some([9; 4]), len };
             let written = head.write();
@@ -368,6 +376,7 @@ mod tests {
     fn lengths_with_the_highest_bit_are_refused() {
         for (first, good) in [(0x7f, true), (0x80, false), (0xff, false)] {
             assert_eq!(parse(&[0x82, 127, first, 0, 0, 0, 0, 0, 0, 0]).is_ok(), good);
+            assert_eq!(parse(&[0x82, 127, first, 255, 255, 255, 255, 255, 255, 255]).is_ok(), good);
         }
     }
 

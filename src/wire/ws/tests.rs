@@ -283,11 +283,12 @@ fn r56_r58_r248_what_is_wrong_with_a_request_has_a_status() {
         assert!(REQUEST.contains(from));
         assert_eq!(status(Protocol::Rep, &REQUEST.replacen(from, to, 1)), expected, "{to:?} for {from:?}");
     }
-    let methods = String::from_utf8(match answer(&REQUEST.replace("GET", "PUT")).pop() {
-        Some(Said::Error(_, words)) => words,
-        other => panic!("{other:?}"),
-    });
-    assert!(methods.expect("ASCII").contains("\r\nAllow: GET\r\n"));
+    // What would be right.
+    for (from, to, hint) in [("GET", "PUT", "Allow: GET"), (": 13", ": 8", "Upgrade: websocket")] {
+        let words = said_words(&answer(&REQUEST.replace(from, to)));
+        let text = String::from_utf8(words).expect("ASCII");
+        assert!(text.contains(&format!("\r\n{hint}\r\n")), "{text}");
+    }
 }
 
 #[test]
@@ -425,10 +426,11 @@ fn written(mut queue: SendQueue) -> Vec<u8> {
     while !queue.is_empty() {
         let mut slices = SmallVec::new();
         queue.slices(&mut slices);
-        let before = bytes.len();
+        let (before, left) = (bytes.len(), queue.len());
         slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
         drop(slices);
         queue.advance(bytes.len() - before);
+        assert!(queue.len() < left, "the queue does not get shorter");
     }
     bytes
 }
@@ -457,6 +459,35 @@ fn a_body_leaves_as_a_message_with_it_does_and_blocks_are_not_for_websockets() {
     let mut input: &[u8] = &[0x82, 1, b'x'];
     assert_eq!(client().next_block(&mut input, None, allowance, &mut frames), 0);
     assert!(frames.is_empty() && input.len() == 3);
+}
+
+#[test]
+fn whole_messages_come_in_a_block_until_something_else_comes() {
+    let (one, two, three) = (masked(0x82, b"one"), masked(0x81, b"two"), masked(0x82, b"three"));
+    let others = [
+        masked(0x89, b"ping"),
+        masked(0x02, b"fragment"),
+        masked(0x82, &pattern(BIG)),
+        plain(0x82, b"plain"),
+    ];
+    for other in others {
+        let bytes = [&one[..], &two, &other, &three].concat();
+        let mut input = &bytes[..];
+        let said = block(&mut open_server(), &mut input, None);
+        assert_eq!(said, [Said::Message(b"one".into()), Said::Text(b"two".into())]);
+        assert_eq!(input.len(), other.len() + three.len(), "{:02x?}", &other[..2]);
+    }
+    let bytes = [&one[..], &three].concat();
+    let mut input = &bytes[..];
+    assert_eq!(block(&mut open_server(), &mut input, Some(3)), [Said::Message(b"one".into())]);
+    assert_eq!(input, three);
+    for begun in [&one[..1], &one[..7], &masked(0x02, b"fragment"), &masked(0x89, b"ping")[..7]] {
+        let mut decoder = open_server();
+        assert_eq!(feed(&mut decoder, begun, None), []);
+        let mut input = &two[..];
+        assert_eq!(block(&mut decoder, &mut input, None), [], "behind {begun:02x?}");
+        assert_eq!(input, two);
+    }
 }
 
 /// Heads and unmasked payloads of frames, which must be whole.
@@ -727,6 +758,12 @@ fn r70_too_long_a_message_closes_with_1009_before_it_is_there() {
     assert!(closes_with(&said, 1009));
 }
 
+#[test]
+fn a_server_that_has_no_memory_closes_with_1011() {
+    let words = open_server().last_words(&WireError::OutOfMemory(1)).to_vec();
+    assert_eq!(words, [0x88, 2, 3, 0xf3]);
+}
+
 fn said_words(said: &[Said]) -> Vec<u8> {
     match said.last() {
         Some(Said::Error(_, words)) => words.clone(),
@@ -772,6 +809,34 @@ fn r250_two_hundred_thousand_fragments_cost_what_their_bytes_cost() {
 }
 
 #[test]
+fn what_is_read_in_place_is_large_and_no_text() {
+    for (first, len, in_place) in [(0x82, BIG, true), (0x82, BIG - 1, false), (0x81, 2 * BIG, false)] {
+        let mut decoder = open_server();
+        assert_eq!(feed(&mut decoder, &masked(first, &pattern(len))[..8], None), []);
+        assert!(decoder.is_mid_frame());
+        assert_eq!(decoder.body_buffer().expect("memory").is_some(), in_place, "{first:#x}, {len} bytes");
+    }
+}
+
+#[test]
+fn r81_r250_only_a_message_in_fragments_doubles_its_memory() {
+    const STEP: usize = BODY_GROWTH_STEP_BYTES;
+    let head = |first, len: usize| [&[first, 0xff][..], &(len as u64).to_be_bytes(), &MASK].concat();
+    for (fragments, capacity) in [(false, 3 * STEP), (true, 4 * STEP)] {
+        let mut decoder = open_server();
+        let begun = if fragments { head(0x02, 2 * STEP) } else { head(0x82, 8 * STEP) };
+        for piece in [&begun, &vec![7; STEP], &vec![7; STEP]] {
+            assert_eq!(feed(&mut decoder, piece, None), []);
+        }
+        if fragments {
+            assert_eq!(feed(&mut decoder, &head(0x80, 8 * STEP), None), []);
+        }
+        let (buffer, _) = decoder.body_buffer().expect("memory for a step").expect("a large body");
+        assert_eq!((buffer.len(), buffer.capacity()), (2 * STEP, capacity), "fragments: {fragments}");
+    }
+}
+
+#[test]
 fn large_bodies_are_read_in_place_and_unmasked_as_they_come() {
     let body = pattern(5 * BIG + 3);
     let frame = masked(0x82, &body);
@@ -788,6 +853,7 @@ fn large_bodies_are_read_in_place_and_unmasked_as_they_come() {
                     buffer.extend_from_slice(front);
                     rest = behind;
                     event = decoder.body_complete();
+                    assert_eq!(event.is_some(), rest.is_empty(), "as soon as all of it is here");
                 }
                 None => event = decoder.next(&mut rest, None).expect("no error"),
             }
