@@ -24,8 +24,9 @@ use super::credit::Credit;
 use super::endpoint::Owner;
 use super::jobs::{Job, Jobs};
 use super::outbound::Outbound;
-use super::reactor::{Notice, Reactor, Ready, Source, Task, Turn};
+use super::reactor::Reactor;
 use super::socket_core::Core;
+use super::source::{Notice, Ready, Source, Task, Turn};
 use super::timers::TimerKey;
 #[cfg(feature = "tls")]
 use crate::peer::PeerIdentity;

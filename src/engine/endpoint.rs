@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 
 use super::backoff::Backoff;
 use super::connection::{Connection, End};
-use super::reactor::{Notice, Reactor, Ready, Source, Task, Turn};
+use super::reactor::Reactor;
 use super::socket_core::Core;
+use super::source::{Notice, Ready, Source, Task, Turn};
 use super::timers::TimerKey;
 use crate::address::{BindAddress, ConnectAddress};
 use crate::limits::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, CONNECT_MAX, IPC_BUSY_RETRY};

@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use super::connection::Connection;
 use super::inproc;
-use super::reactor::Notice;
 use super::socket_core::Core;
+use super::source::Notice;
 use super::waiters::Waker;
 use crate::protocol::PipeId;
 

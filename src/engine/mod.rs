@@ -14,6 +14,7 @@ mod outside;
 mod process;
 mod reactor;
 mod socket_core;
+mod source;
 mod sync;
 mod tails;
 mod tempo;

@@ -14,7 +14,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use parking_lot::Mutex;
 
-use super::reactor::Source;
+use super::source::Source;
 use crate::sys::Alarm;
 
 pub(super) struct Tails {

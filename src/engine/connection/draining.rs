@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Connection, End, Phase};
 use crate::engine::jobs::Jobs;
-use crate::engine::reactor::Turn;
+use crate::engine::source::Turn;
 use crate::limits::{DRAIN_LOOK_FIRST, DRAIN_LOOK_MAX};
 
 impl Connection {

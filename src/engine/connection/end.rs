@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Connection, Phase};
 use crate::engine::endpoint::Owner;
 use crate::engine::jobs::{self, Jobs};
-use crate::engine::reactor::Turn;
+use crate::engine::source::Turn;
 use crate::limits::HANDSHAKE_MAX;
 use crate::wire::WireError;
 

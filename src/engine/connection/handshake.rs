@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::{Connection, End, Phase, Reading};
 use crate::engine::endpoint::Owner;
 use crate::engine::jobs::{self, Jobs};
-use crate::engine::reactor::{Notice, Task, Turn};
 use crate::engine::socket_core::Link;
+use crate::engine::source::{Notice, Task, Turn};
 use crate::limits::HANDSHAKE_MAX;
 use crate::transport::Handshake;
 

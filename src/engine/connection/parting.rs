@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::reading::Step;
 use super::{Connection, End, Phase, Reading};
 use crate::engine::jobs::{self, Jobs};
-use crate::engine::reactor::Turn;
+use crate::engine::source::Turn;
 use crate::limits::{DRAIN_LOOK_FIRST, PARTING_MAX, REPLIES_WAITING_MAX_BYTES};
 use crate::wire::{Decoder, WireError};
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::parting;
 use super::{Connection, End, Phase, Reading};
 use crate::engine::jobs;
-use crate::engine::reactor::{Notice, Turn};
+use crate::engine::source::{Notice, Turn};
 use crate::frames::Frames;
 use crate::limits::{BODY_TAIL_BYTES, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN};
 use crate::message::Message;

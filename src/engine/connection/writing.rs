@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use super::Connection;
 use crate::engine::jobs::{self, Job, Jobs};
 use crate::engine::outbound::{Room, Writer, Written};
-use crate::engine::reactor::{Notice, Source, Turn};
+use crate::engine::source::{Notice, Source, Turn};
 use crate::message::Message;
 use crate::wire::ArrayHead;
 

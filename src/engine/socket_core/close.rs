@@ -8,7 +8,7 @@ use super::{Core, Link};
 use crate::engine::Engine;
 use crate::engine::connection::Connection;
 use crate::engine::jobs::{self, Jobs};
-use crate::engine::reactor::Notice;
+use crate::engine::source::Notice;
 use crate::error::Error;
 use crate::limits::{CLOSE_MARGIN, DRAIN_LOOK_FIRST, THREADLESS_TURN};
 

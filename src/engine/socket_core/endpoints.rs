@@ -9,7 +9,7 @@ use crate::engine::connection::Connection;
 use crate::engine::endpoint::{Dialer, EndpointInfo, Listener};
 use crate::engine::inproc;
 use crate::engine::jobs::{self, Job, Jobs};
-use crate::engine::reactor::Notice;
+use crate::engine::source::Notice;
 use crate::error::Error;
 use crate::protocol::{PipeId, Priorities};
 
