@@ -184,6 +184,8 @@ pub const SPIN_PENALTY_MIN_WAITS: u32 = 4;
 pub const SPIN_PENALTY_MAX_WAITS: u32 = 512;
 /// Looks between two looks at the clock while spinning, which costs as much as ten of them.
 pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
+/// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.
+pub const SPIN_LOOKS_PER_YIELD: usize = 4;
 /// How long a sender that spins for room goes on once there is some: then there is room for many messages.
 pub const SPIN_FOR_MORE_ROOM: Duration = Duration::from_micros(20);
 /// A sender writes itself once this much waits, without handing over to the I/O thread.
@@ -195,6 +197,10 @@ pub const BUFFERS_IDLE_AFTER: Duration = Duration::from_millis(1);
 /// How long the last messages of a burst may wait for more that leaves with them, if the sender neither receives nor
 /// fills a block.
 pub const TAIL_MAX: Duration = Duration::from_micros(100);
+/// The same for a few messages: about what it costs to have them written by another thread.
+pub const TAIL_FEW_MAX: Duration = Duration::from_micros(15);
+/// More messages than these that wait for each other are a burst.
+pub const BURST_FRAMES: u32 = 4;
 /// A connection is told that its messages were taken once they make up this part of its bound: a message costs no lock,
 /// and half of the bound, at which reading goes on, is reached all the same.
 pub const TELL_AT_PART_OF_BOUND: usize = 8;

@@ -5,14 +5,17 @@
 //! another's m2 would reach the wire first.
 
 use std::io::{self, IoSlice};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::credit::Credit;
-use crate::limits::{BUFFERS_IDLE_AFTER, GATHER_SLICES_MAX, INLINE_WRITE_BYTES, TAIL_MAX, WIRE_IDLE_AFTER};
+use crate::limits::{
+    BUFFERS_IDLE_AFTER, BURST_FRAMES, GATHER_SLICES_MAX, INLINE_WRITE_BYTES, TAIL_FEW_MAX, TAIL_MAX,
+    WIRE_IDLE_AFTER,
+};
 use crate::wire::SendQueue;
 
 pub(crate) struct Outbound {
@@ -34,6 +37,10 @@ struct Queue {
     scheduled: bool,
     /// When the first of what waits came.
     oldest: Option<Instant>,
+    /// How many of what waits came one by one.
+    frames: u32,
+    /// What waits is, or belongs to, many messages in close succession.
+    burst: bool,
     /// Something was received since the last write: this is a conversation, answer at once.
     heard: bool,
     last_write: Option<Instant>,
@@ -47,6 +54,17 @@ struct Queue {
 pub(crate) enum Room {
     Free,
     Full,
+}
+
+/// How close messages follow each other, as far as whoever pushes them knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// This wire alone tells.
+    Unknown,
+    /// This one goes to many peers, and so did another one just before.
+    Dense,
+    /// This one goes to many peers, and there was none for a while.
+    Sparse,
 }
 
 /// Who writes what was pushed.
@@ -83,6 +101,8 @@ impl Outbound {
                 writable_again: false,
                 scheduled: false,
                 oldest: None,
+                frames: 0,
+                burst: false,
                 heard: false,
                 last_write: None,
                 dead: false,
@@ -94,7 +114,7 @@ impl Outbound {
 
     /// Appends a frame, which `encode` adds to the queue. Called under the socket's lock, which fixes the order of
     /// messages.
-    pub(crate) fn push(&self, encode: impl FnOnce(&mut SendQueue)) -> (Room, Writer) {
+    pub(crate) fn push(&self, flow: Flow, encode: impl FnOnce(&mut SendQueue)) -> (Room, Writer) {
         let mut queue = self.queue.lock();
         if queue.dead {
             return (Room::Full, Writer::Nobody);
@@ -104,7 +124,7 @@ impl Outbound {
         let added = queue.waiting.len() - before;
         let full = queue.credit.charge(added);
         let room = if full { Room::Full } else { Room::Free };
-        (room, queue.choose_writer(before == 0))
+        (room, queue.choose_writer(before == 0, flow, Instant::now))
     }
 
     /// Appends bytes of the session's own: a greeting, a control frame. They are outside the bound.
@@ -144,8 +164,8 @@ impl Outbound {
         if queue.waiting.is_empty() {
             return self.tidy(&mut queue, now);
         }
-        let due =
-            queue.oldest.map(|oldest| oldest + TAIL_MAX).filter(|due| now.is_some_and(|now| *due > now))?;
+        let wait = if queue.burst { TAIL_MAX } else { TAIL_FEW_MAX };
+        let due = queue.oldest.map(|oldest| oldest + wait).filter(|due| now.is_some_and(|now| *due > now))?;
         queue.scheduled = true;
         Some(due)
     }
@@ -309,29 +329,39 @@ impl Queue {
     /// An idle wire is written at once by the sender: no hand-off, lowest latency. A busy one is left to the I/O
     /// thread, so that many small messages share a system call; the sender writes itself once a good block waits.
     #[inline]
-    fn choose_writer(&mut self, was_empty: bool) -> Writer {
+    fn choose_writer(&mut self, was_empty: bool, flow: Flow, clock: impl FnOnce() -> Instant) -> Writer {
         if self.waiting.len() >= INLINE_WRITE_BYTES {
             return if self.writing || self.blocked { Writer::Nobody } else { Writer::Caller };
         }
-        if !was_empty && self.scheduled {
+        self.frames = if was_empty { 1 } else { self.frames.saturating_add(1) };
+        self.burst = self.frames > BURST_FRAMES || flow == Flow::Dense;
+        if !was_empty && self.scheduled && self.burst {
             return Writer::Nobody;
         }
         if self.writing || self.blocked {
             return Writer::Nobody;
         }
-        // The clock is looked at once per batch.
-        let now = Instant::now();
+        // The clock is looked at a few times per batch.
+        let now = clock();
+        if self.is_slow(was_empty, flow, now) {
+            return Writer::Caller;
+        }
         if was_empty {
-            if self.heard || self.wire_idle_for(now) >= WIRE_IDLE_AFTER {
-                return Writer::Caller;
-            }
             self.oldest = Some(now);
         }
         if std::mem::replace(&mut self.scheduled, true) { Writer::Nobody } else { Writer::Engine }
     }
 
-    fn wire_idle_for(&self, now: Instant) -> Duration {
-        self.last_write.map_or(Duration::MAX, |at| now.saturating_duration_since(at))
+    /// Whether messages come so slowly that one more write costs no more than waiting for company.
+    fn is_slow(&self, was_empty: bool, flow: Flow, now: Instant) -> bool {
+        let before = match flow {
+            _ if was_empty && self.heard => return true,
+            Flow::Sparse => return true,
+            Flow::Dense => return false,
+            Flow::Unknown if was_empty => self.last_write,
+            Flow::Unknown => self.oldest,
+        };
+        before.is_none_or(|at| now.saturating_duration_since(at) >= WIRE_IDLE_AFTER)
     }
 }
 
@@ -353,4 +383,90 @@ fn write_all(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_nanos(100);
+
+    /// A wire that was written to at the returned time.
+    fn just_written() -> (Queue, Instant) {
+        let now = Instant::now();
+        let mut queue = Outbound::new(1 << 20).queue.into_inner();
+        queue.last_write = Some(now);
+        (queue, now)
+    }
+
+    fn push(queue: &mut Queue, flow: Flow, now: Instant) -> Writer {
+        let was_empty = queue.waiting.is_empty();
+        queue.waiting.put(b"frame");
+        queue.choose_writer(was_empty, flow, || now)
+    }
+
+    #[test]
+    fn a_wire_that_rests_is_written_at_once() {
+        let (mut queue, now) = just_written();
+        assert_eq!(push(&mut queue, Flow::Unknown, now + WIRE_IDLE_AFTER), Writer::Caller);
+        let (mut queue, now) = just_written();
+        queue.heard = true;
+        assert_eq!(push(&mut queue, Flow::Dense, now + MOMENT), Writer::Caller);
+    }
+
+    #[test]
+    fn a_burst_waits_for_company() {
+        let (mut queue, now) = just_written();
+        assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Engine);
+        for _ in 0..2 * BURST_FRAMES {
+            assert_eq!(push(&mut queue, Flow::Unknown, now + 2 * MOMENT), Writer::Nobody);
+        }
+        // However long it is, somebody else will see to it.
+        assert_eq!(push(&mut queue, Flow::Unknown, now + TAIL_MAX), Writer::Nobody);
+        assert!(queue.burst);
+    }
+
+    #[test]
+    fn messages_that_come_slowly_do_not_wait_for_each_other() {
+        let (mut queue, now) = just_written();
+        assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Engine);
+        assert!(!queue.burst);
+        assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT + WIRE_IDLE_AFTER), Writer::Caller);
+    }
+
+    #[test]
+    fn messages_for_many_go_by_the_flow_and_not_by_the_wire() {
+        let (mut queue, now) = just_written();
+        // Writing to the others took so long.
+        let later = now + 100 * WIRE_IDLE_AFTER;
+        assert_eq!(push(&mut queue, Flow::Dense, later), Writer::Engine);
+        assert_eq!(push(&mut queue, Flow::Dense, later + WIRE_IDLE_AFTER), Writer::Nobody);
+        assert!(queue.burst);
+        assert_eq!(push(&mut queue, Flow::Sparse, later + 2 * WIRE_IDLE_AFTER), Writer::Caller);
+    }
+
+    #[test]
+    fn a_tail_is_written_in_a_moment_and_that_of_a_burst_a_little_later() {
+        for (flow, wait) in [(Flow::Unknown, TAIL_FEW_MAX), (Flow::Dense, TAIL_MAX)] {
+            let outbound = Outbound::new(1 << 20);
+            let now = Instant::now();
+            outbound.queue.lock().last_write = Some(now);
+            assert_eq!(push(&mut outbound.queue.lock(), flow, now), Writer::Engine);
+            assert_eq!(outbound.look_again(Some(now)), Some(now + wait));
+            assert_eq!(outbound.look_again(Some(now + wait)), None);
+        }
+    }
+
+    #[test]
+    fn nobody_writes_a_wire_that_is_full_or_written_to() {
+        for (writing, blocked) in [(true, false), (false, true)] {
+            let (mut queue, now) = just_written();
+            (queue.writing, queue.blocked) = (writing, blocked);
+            for flow in [Flow::Unknown, Flow::Dense, Flow::Sparse] {
+                assert_eq!(push(&mut queue, flow, now + TAIL_MAX), Writer::Nobody);
+            }
+        }
+    }
 }

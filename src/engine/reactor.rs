@@ -20,7 +20,9 @@ use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Station, Turns};
 use crate::frames::Frames;
-use crate::limits::{EVENTS_PER_TURN, GUEST_LEASE, READ_BLOCK_BYTES, SPIN_MAX, TAIL_MAX};
+use crate::limits::{
+    EVENTS_PER_TURN, GUEST_LEASE, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX, TAIL_FEW_MAX,
+};
 
 thread_local! {
     /// Address of the reactor that this thread turns.
@@ -144,7 +146,7 @@ impl Reactor {
 
     /// Has `source` write what waits in a moment, unless it has been written by then.
     pub(crate) fn write_soon(&self, source: Weak<dyn Source>) {
-        if self.tails.add(source, TAIL_MAX) {
+        if self.tails.add(source, TAIL_FEW_MAX) {
             self.wake();
         }
     }
@@ -368,6 +370,7 @@ impl Reactor {
     /// Looks for events without sleeping, for a bounded time; whether there are some.
     fn spin_for_events(&self, poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
         let end = Instant::now() + SPIN_MAX;
+        let mut looks: usize = 0;
         let found = loop {
             poll.poll(events, Some(Duration::ZERO))?;
             if !events.is_empty() {
@@ -376,7 +379,11 @@ impl Reactor {
             if Instant::now() >= end {
                 break false;
             }
-            std::hint::spin_loop();
+            looks += 1;
+            if looks.is_multiple_of(SPIN_LOOKS_PER_YIELD) {
+                // Whom it waits for may have to run on this processor.
+                std::thread::yield_now();
+            }
         };
         self.tempo.lock().spun(found);
         Ok(found)

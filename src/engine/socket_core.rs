@@ -21,12 +21,14 @@ use super::Engine;
 use super::connection::Connection;
 use super::inproc::Mail;
 use super::jobs::{self, Job, Jobs};
+use super::outbound::{Flow, Room};
 use super::reactor::Reactor;
 use super::source::{Ready, Source, Turn};
 use super::tempo::Tempo;
 use super::waiters::WaitQueue;
 use crate::error::Error;
 use crate::frames::Frames;
+use crate::limits::WIRE_IDLE_AFTER;
 use crate::message::WsMessageType;
 use crate::options::Options;
 use crate::protocol::{self, Effects, Mode, OptionRefusal, Pattern, PatternOption, Protocol};
@@ -100,6 +102,8 @@ struct State {
     armed: Option<Instant>,
     /// Callers inside a blocking call.
     blocked: usize,
+    /// When a message for many peers had last been seen to.
+    last_to_many: Option<Instant>,
     closed: bool,
 }
 
@@ -142,6 +146,7 @@ impl Core {
                 send_level: Level::default(),
                 armed: None,
                 blocked: 0,
+                last_to_many: None,
                 closed: false,
                 options,
             }),
@@ -287,7 +292,11 @@ impl Core {
         let result = action(&mut state, &mut jobs, now);
         self.settle(&mut state, now, &mut jobs);
         drop(state);
+        let to_many = jobs.iter().filter(|job| matches!(job, Job::Flush(_))).count() > 1;
         jobs::run(&mut jobs);
+        if to_many {
+            self.state.lock().last_to_many = Some(Instant::now());
+        }
         Ok(result)
     }
 
@@ -341,12 +350,16 @@ impl State {
     /// The drain rule: does everything the pattern asked for, and tells it which pipes are full.
     fn carry_out(&mut self, now: Instant, jobs: &mut Jobs) {
         loop {
+            let flow = self.flow();
             while let Some((pipe, message)) = self.fx.transmit.pop_front() {
                 if let Some(link) = self.pipes.get(pipe)
-                    && link.push(message, jobs) == super::Room::Full
+                    && link.push(message, flow, jobs) == Room::Full
                 {
                     self.pattern.handle_full(pipe);
                 }
+            }
+            if flow != Flow::Unknown {
+                self.last_to_many = Some(Instant::now());
             }
             for (pipe, bytes) in self.fx.release.drain(..) {
                 if !self.pipes.release(pipe, bytes, jobs) {
@@ -359,6 +372,16 @@ impl State {
                 None => return,
             }
         }
+    }
+
+    /// How close the messages for many peers follow each other. The wires cannot tell: to write to all of them takes
+    /// longer than any of them has to be idle.
+    fn flow(&self) -> Flow {
+        if self.fx.transmit.len() < 2 {
+            return Flow::Unknown;
+        }
+        let dense = self.last_to_many.is_some_and(|at| at.elapsed() < WIRE_IDLE_AFTER);
+        if dense { Flow::Dense } else { Flow::Sparse }
     }
 
     /// Wakes one caller for each direction that can proceed, sets the descriptors, tells polls.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::Connection;
 use crate::engine::jobs::{self, Job, Jobs};
-use crate::engine::outbound::{Room, Writer, Written};
+use crate::engine::outbound::{Flow, Room, Writer, Written};
 use crate::engine::source::{Notice, Source, Turn};
 use crate::message::Message;
 use crate::wire::ArrayHead;
@@ -31,15 +31,15 @@ impl Claim {
 
 impl Connection {
     /// Appends a message for the peer; called under the socket's lock.
-    pub(crate) fn push(&self, message: Message, jobs: &mut Jobs) -> Room {
-        let (room, writer) = self.outbound.push(|queue| self.encoder.encode(message, queue));
+    pub(crate) fn push(&self, message: Message, flow: Flow, jobs: &mut Jobs) -> Room {
+        let (room, writer) = self.outbound.push(flow, |queue| self.encoder.encode(message, queue));
         self.see_to_writing(writer, jobs);
         room
     }
 
     /// The same for a copy of a body without header.
     pub(crate) fn push_body(&self, body: &[u8], jobs: &mut Jobs) -> Room {
-        let (room, writer) = self.outbound.push(|queue| self.encoder.encode_body(body, queue));
+        let (room, writer) = self.outbound.push(Flow::Unknown, |queue| self.encoder.encode_body(body, queue));
         self.see_to_writing(writer, jobs);
         room
     }

@@ -275,6 +275,7 @@ impl State {
 mod tests {
     use super::super::Patience;
     use super::*;
+    use crate::engine::outbound::Flow;
     use crate::limits::ORPHANED_MAX_BYTES;
     use crate::message::Message;
     use crate::options::Options;
@@ -288,7 +289,7 @@ mod tests {
     fn push(core: &Core, messages: &[Message]) {
         let (link, mut jobs) = (link_of(core), Jobs::new());
         for message in messages {
-            link.push(message.clone(), &mut jobs);
+            link.push(message.clone(), Flow::Unknown, &mut jobs);
         }
         jobs::run(&mut jobs);
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::Room;
 use crate::engine::connection::Connection;
 use crate::engine::inproc;
 use crate::engine::jobs::Jobs;
+use crate::engine::outbound::{Flow, Room};
 use crate::limits::{MESSAGE_OVERHEAD_BYTES, TELL_AT_PART_OF_BOUND};
 use crate::message::Message;
 use crate::protocol::PipeId;
@@ -19,9 +19,9 @@ pub(crate) enum Link {
 
 impl Link {
     /// Takes a message towards the peer.
-    pub(super) fn push(&self, message: Message, jobs: &mut Jobs) -> Room {
+    pub(super) fn push(&self, message: Message, flow: Flow, jobs: &mut Jobs) -> Room {
         match self {
-            Link::Stream(connection) => connection.push(message, jobs),
+            Link::Stream(connection) => connection.push(message, flow, jobs),
             Link::Inproc(end) => end.push(message, jobs),
         }
     }

@@ -7,10 +7,10 @@ use std::time::Instant;
 use super::waiting::{Direction, Patience};
 use super::{Core, Link, State};
 use crate::engine::EndpointInfo;
-use crate::engine::Room;
 use crate::engine::connection::{Connection, End};
 use crate::engine::inproc;
 use crate::engine::jobs::{self, Jobs};
+use crate::engine::outbound::{Flow, Room};
 use crate::error::{Error, SendError};
 use crate::frames::{Frames, Taken};
 use crate::limits::{BODY_BY_REFERENCE_BYTES, FRAMES_SPARE_MAX_BYTES};
@@ -85,7 +85,7 @@ impl Core {
         let room = match room {
             Some(room) => room,
             // The turn of the pipe is taken, so the message has to be made under the lock.
-            None if large => link.push(copy_of(body)?, &mut jobs),
+            None if large => link.push(copy_of(body)?, Flow::Unknown, &mut jobs),
             None => link.push_body(body, &mut jobs),
         };
         if room == Room::Full {
