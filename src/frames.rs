@@ -91,13 +91,20 @@ impl Taken<'_> {
     }
 
     pub(crate) fn into_message(self) -> Message {
+        let mut message = Message::new();
+        self.move_to(&mut message);
+        message
+    }
+
+    /// Replaces `message`, which is new.
+    #[inline]
+    pub(crate) fn move_to(self, message: &mut Message) {
         match self {
             Taken::Body(body, kind) => {
-                let mut message = Message::copy_from_slice(body);
+                message.set_body(body);
                 message.set_ws_type(kind);
-                message
             }
-            Taken::Message(message) => std::mem::take(message),
+            Taken::Message(taken) => std::mem::swap(message, taken),
         }
     }
 }

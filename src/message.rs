@@ -68,12 +68,14 @@ enum Body {
 }
 
 impl Default for Header {
+    #[inline]
     fn default() -> Self {
         Header::Inline { len: 0, data: [0; HEADER_INLINE_BYTES] }
     }
 }
 
 impl Default for Body {
+    #[inline]
     fn default() -> Self {
         Body::Inline { start: 0, end: 0, data: [0; INLINE_BODY_BYTES] }
     }
@@ -85,6 +87,7 @@ impl Message {
     /// ```
     /// assert!(spmsg::Message::new().is_empty());
     /// ```
+    #[inline]
     pub fn new() -> Self {
         Self::default()
     }
@@ -94,14 +97,22 @@ impl Message {
     /// ```
     /// assert_eq!(spmsg::Message::copy_from_slice(b"abc").body(), b"abc");
     /// ```
+    #[inline]
     pub fn copy_from_slice(body: &[u8]) -> Self {
-        if body.len() <= INLINE_BODY_BYTES {
-            let mut data = [0; INLINE_BODY_BYTES];
-            data[..body.len()].copy_from_slice(body);
-            let body = Body::Inline { start: 0, end: body.len() as u8, data };
-            Message::with_body(body)
-        } else {
-            Message::with_body(Body::Heap(Bytes::copy_from_slice(body)))
+        let mut message = Message::new();
+        message.set_body(body);
+        message
+    }
+
+    /// Makes a copy of `body` the body of a new message.
+    #[inline]
+    pub(crate) fn set_body(&mut self, body: &[u8]) {
+        match &mut self.body {
+            Body::Inline { start, end, data } if body.len() <= INLINE_BODY_BYTES => {
+                data[..body.len()].copy_from_slice(body);
+                (*start, *end) = (0, body.len() as u8);
+            }
+            _ => self.body = Body::Heap(Bytes::copy_from_slice(body)),
         }
     }
 
@@ -121,6 +132,7 @@ impl Message {
     /// let message = spmsg::Message::from("abc");
     /// assert_eq!(message.body(), b"abc");
     /// ```
+    #[inline]
     pub fn body(&self) -> &[u8] {
         match &self.body {
             Body::Inline { start, end, data } => &data[usize::from(*start)..usize::from(*end)],
@@ -133,6 +145,7 @@ impl Message {
     /// ```
     /// assert!(spmsg::Message::from("abc").header().is_empty());
     /// ```
+    #[inline]
     pub fn header(&self) -> &[u8] {
         match &self.header {
             Header::Inline { len, data } => &data[..usize::from(*len)],
@@ -178,6 +191,7 @@ impl Message {
     /// ```
     /// assert_eq!(spmsg::Message::from("abc").len(), 3);
     /// ```
+    #[inline]
     pub fn len(&self) -> usize {
         match &self.body {
             Body::Inline { start, end, .. } => usize::from(*end) - usize::from(*start),
@@ -340,6 +354,11 @@ impl Message {
         self.header().is_empty()
     }
 
+    /// Whether the body is all there is to it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.ws_type.is_none() && self.is_body_alone()
+    }
+
     /// The body as [`Bytes`] without taking the message apart; `None` for a body that lives in the message.
     pub(crate) fn shared_body(&self) -> Option<&Bytes> {
         match &self.body {
@@ -371,18 +390,21 @@ impl From<String> for Message {
 }
 
 impl From<&[u8]> for Message {
+    #[inline]
     fn from(body: &[u8]) -> Self {
         Message::copy_from_slice(body)
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for Message {
+    #[inline]
     fn from(body: &[u8; N]) -> Self {
         Message::copy_from_slice(body)
     }
 }
 
 impl From<&str> for Message {
+    #[inline]
     fn from(body: &str) -> Self {
         Message::copy_from_slice(body.as_bytes())
     }

@@ -6,9 +6,9 @@ use spmsg::Message;
 
 use super::pattern;
 
-/// Sizes at which the library changes its ways: nothing, inline bodies (62), bodies by reference (16 KiB),
+/// Sizes at which the library changes its ways: nothing, inline bodies (77), bodies by reference (16 KiB),
 /// blocks.
-const SMALL: [usize; 8] = [0, 1, 8, 62, 63, 64, 65, 66];
+const SMALL: [usize; 8] = [0, 1, 8, 64, 76, 77, 78, 79];
 const LARGEST: usize = 300 * 1024;
 /// Bytes that say who sent a message and which of his it is; shorter ones are known by their number only.
 const LABEL: usize = 8;
