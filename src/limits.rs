@@ -4,8 +4,9 @@ use std::time::Duration;
 
 // Messages
 
-/// Largest body, in bytes, that lives in the message itself: an allocation costs more than copying a cache line.
-pub const INLINE_BODY_BYTES: usize = 62;
+/// Largest body, in bytes, that lives in the message itself: an allocation costs more than copying a cache line or two.
+/// With so much a message of a 64-bit system takes 128 bytes.
+pub const INLINE_BODY_BYTES: usize = 77;
 /// Largest protocol header, in bytes, that lives in the message itself: the pipe key and five words.
 pub const HEADER_INLINE_BYTES: usize = 24;
 /// Default of the receive limit in bytes, protocol header included (R79).
@@ -167,6 +168,9 @@ pub const DEVICE_BURST_MESSAGES: usize = 64;
 /// How long the I/O thread leaves it to a thread in a brisk conversation to come back and turn the reactor. What arrives
 /// meanwhile waits that long at most.
 pub const GUEST_LEASE: Duration = Duration::from_millis(1);
+/// How long a thread that is about to block waits for an I/O thread at work to leave it its place: a few reads. Longer,
+/// and being woken by it costs less.
+pub const RELIEF_WAIT_MAX: Duration = Duration::from_micros(100);
 /// How long after the last such thread the I/O thread still sleeps where it need not be woken to make room.
 pub const GUESTS_REMEMBERED: Duration = Duration::from_secs(1);
 /// Events that can call a sleeping I/O thread; there are four.

@@ -342,7 +342,7 @@ impl Reactor {
         };
         self.asleep.store(false, Ordering::SeqCst);
         polled?;
-        let mut turn = Turn { now: Instant::now(), block, frames };
+        let mut turn = Turn { now: Instant::now(), block, frames, relief: self.turns.relief() };
         for event in events.iter().filter(|event| event.token() != WAKE) {
             if event.token() == TAILS {
                 self.tails.look(turn.now);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use mio::Token;
 
+use super::sync::{AtomicBool, Ordering};
 use crate::frames::Frames;
 
 /// Something the reactor calls: a connection, a listener, a dialer, a socket with a deadline.
@@ -37,6 +38,15 @@ pub(crate) struct Turn<'a> {
     pub(crate) block: &'a mut [u8],
     /// For what is found in the block; empty between two calls.
     pub(crate) frames: &'a mut Frames,
+    /// Somebody waits to go on in this thread's place.
+    pub(crate) relief: &'a AtomicBool,
+}
+
+impl Turn<'_> {
+    /// Whether what can wait for the next turn should be left to it.
+    pub(crate) fn is_to_end(&self) -> bool {
+        self.relief.load(Ordering::Relaxed)
+    }
 }
 
 /// Work for the turning thread.

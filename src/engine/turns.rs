@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
-use crate::limits::GUESTS_REMEMBERED;
+use crate::limits::{GUESTS_REMEMBERED, RELIEF_WAIT_MAX};
 
 #[cfg(all(test, loom))]
 mod model;
@@ -38,6 +38,8 @@ pub(super) struct Turns {
     occupied: AtomicBool,
     /// Threads that wait for something that only a turn brings, and do not turn themselves.
     parked: AtomicUsize,
+    /// A guest waits for an I/O thread that is at work: what can be left to it should be.
+    relief: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +78,7 @@ impl Turns {
             free: Condvar::new(),
             occupied: AtomicBool::new(false),
             parked: AtomicUsize::new(0),
+            relief: AtomicBool::new(false),
         }
     }
 
@@ -104,7 +107,12 @@ impl Turns {
         self.free.notify_all();
     }
 
-    /// A blocked thread's way in; false when somebody else is turning and cannot be relieved now. `is_asleep` tells
+    /// Whether a guest waits to go on with what the I/O thread is doing.
+    pub(super) fn relief(&self) -> &AtomicBool {
+        &self.relief
+    }
+
+    /// A blocked thread's way in; false when somebody else is turning and cannot be relieved soon. `is_asleep` tells
     /// whether the one who turns waits for events, `wake` ends that and must not come back here.
     pub(super) fn begin_guest(
         &self,
@@ -123,20 +131,26 @@ impl Turns {
         }
         match who.turner {
             Turner::Nobody => (),
-            // An I/O thread that is at work will bring what is waited for itself.
-            Turner::Duty if is_asleep() => {
+            Turner::Guest => return false,
+            Turner::Duty => {
                 who.wanted += 1;
-                wake();
-                while who.turner == Turner::Duty {
-                    self.free.wait(&mut who);
+                if is_asleep() {
+                    wake();
+                    while who.turner == Turner::Duty {
+                        self.free.wait(&mut who);
+                    }
+                } else {
+                    // Otherwise an I/O thread with much to read would wake this one for every message.
+                    self.relief.store(true, Ordering::SeqCst);
+                    self.free.wait_for(&mut who, RELIEF_WAIT_MAX);
+                    self.relief.store(false, Ordering::SeqCst);
                 }
                 who.wanted -= 1;
-                // A program's own turn may have come first.
+                // It may have much else to do, or a program's own turn have come first.
                 if who.turner != Turner::Nobody {
                     return false;
                 }
             }
-            Turner::Duty | Turner::Guest => return false,
         }
         self.seat_guest(&mut who, bell);
         true

@@ -35,8 +35,8 @@ impl Connection {
         loop {
             match self.read_step(&mut reading, turn) {
                 Step::Progress(bytes) => match budget.checked_sub(bytes.max(1)) {
-                    Some(left) => budget = left,
-                    None => {
+                    Some(left) if !turn.is_to_end() => budget = left,
+                    _ => {
                         drop(reading);
                         return Arc::clone(self).tell(Notice::Resume);
                     }
@@ -119,7 +119,7 @@ impl Connection {
 
     /// Decodes the first `bytes` of the turning thread's block, and keeps what there is no room for.
     fn decode_block(&self, reading: &mut Reading, bytes: usize, turn: &mut Turn<'_>) -> Step {
-        let Turn { now, block, frames } = turn;
+        let Turn { now, block, frames, .. } = turn;
         let mut input: &[u8] = block.get(..bytes).unwrap_or_default();
         // A large message just delivered may have used up the room.
         let full = self.inbound.lock().is_full();

@@ -231,6 +231,34 @@ fn the_io_thread_leaves_the_place_to_a_guest_that_waits_for_it() {
 }
 
 #[test]
+fn an_io_thread_at_work_is_asked_to_leave_the_place() {
+    use super::{Station, Turner};
+    let world = World::new(BACK_SOON);
+    let turns = &world.turns;
+    assert_eq!(turns.begin_duty(Instant::now()), Some(Station::Inside));
+    thread::scope(|scope| {
+        // One wait may be over too early for a slow machine; who blocks comes again.
+        let guest = scope.spawn(|| while !turns.begin_guest(&world.system, || false, || ()) {});
+        wait_until("it is asked", || turns.relief().load(Ordering::SeqCst));
+        turns.end_duty(Station::Inside, &world.system);
+        guest.join().expect("no panic");
+        assert_eq!(turns.who.lock().turner, Turner::Guest);
+    });
+}
+
+#[test]
+fn nobody_waits_long_for_an_io_thread_at_work() {
+    use super::Station;
+    let world = World::new(BACK_SOON);
+    let turns = &world.turns;
+    assert_eq!(turns.begin_duty(Instant::now()), Some(Station::Inside));
+    assert!(!turns.begin_guest(&world.system, || false, || ()));
+    assert!(!turns.relief().load(Ordering::SeqCst));
+    turns.end_duty(Station::Outside, &world.system);
+    assert!(world.system.look(|polls| polls.armed), "nobody wants the place any more");
+}
+
+#[test]
 fn all_work_is_done_and_all_callers_are_served_with_everybody_at_it() {
     const ROUNDS: usize = 300;
     let (world, handle) = start(BACK_SOON);
