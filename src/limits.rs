@@ -219,6 +219,13 @@ pub const MESSAGE_MEMORY_BYTES: usize = 256;
 /// [`MESSAGE_MEMORY_BYTES`] for each message that waits for the application: a block that was read, and as much again
 /// for buffers that grow by doubling.
 pub const CONNECTION_MEMORY_BYTES: usize = 2 * READ_BLOCK_BYTES;
+/// A stream of large bodies over inproc uses so many bytes of memory in turn, in the whole process: more than
+/// the cache of one processor, of which 2 MiB are usual, so that the blocks have left it when they are written to again.
+pub const BLOCKS_CYCLE_BYTES: usize = 4 * 1024 * 1024;
+/// Large bodies that follow each other more slowly are no stream, and the memory of the last one is given back.
+pub const BLOCKS_CYCLE_GAP_MAX: Duration = Duration::from_millis(10);
+/// How long whoever drops a body waits to put its memory in line: never in vain but in a forked child.
+pub const BLOCKS_RETURN_WAIT: Duration = Duration::from_millis(10);
 /// First look whether a closing connection's bytes have arrived.
 pub const DRAIN_LOOK_FIRST: Duration = Duration::from_millis(1);
 /// Later looks come at most this far apart.

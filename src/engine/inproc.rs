@@ -4,15 +4,17 @@
 //! at the receiver. The caller's thread does all of it, one socket's lock at a time, through [`Job`]s.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::engine::{Core, EndpointInfo, Job, Jobs, Link, process};
 
+mod blocks;
 mod lane;
 
+use blocks::Blocks;
 use lane::channel;
 pub(crate) use lane::{End, Mail};
 
@@ -23,6 +25,8 @@ pub(crate) type Name = [u8];
 #[derive(Default)]
 pub(crate) struct Registry {
     names: Mutex<HashMap<Arc<Name>, Partners>>,
+    /// Of all channels; goes with the last one.
+    blocks: Mutex<Weak<Blocks>>,
 }
 
 #[derive(Default)]
@@ -112,6 +116,15 @@ fn set_paired(name: &Arc<Name>, (core, endpoint): &Party, paired: bool) {
             }
         }
     }
+}
+
+fn blocks() -> Arc<Blocks> {
+    let mut shared = process().inproc.blocks.lock();
+    shared.upgrade().unwrap_or_else(|| {
+        let blocks = Arc::<Blocks>::default();
+        *shared = Arc::downgrade(&blocks);
+        blocks
+    })
 }
 
 /// Makes a channel between two sockets; false when either refuses.

@@ -4,8 +4,10 @@
 //! little as can be: what the receiver took it says in a word of its own, which the sender reads when its bound is
 //! reached, and while the receiver has something to do nobody tells it that there is more ([`Mail`]).
 
+use std::collections::TryReserveError;
 use std::sync::{Arc, OnceLock};
 
+use super::blocks::Blocks;
 use super::{Name, Party};
 use crate::engine::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::engine::{Core, Credit, EndpointInfo, Job, Jobs, Room};
@@ -20,6 +22,7 @@ mod model;
 /// Two lanes, one for each direction.
 struct Channel {
     sides: [Side; 2],
+    blocks: Arc<Blocks>,
 }
 
 struct Side {
@@ -73,7 +76,7 @@ pub(super) fn channel(name: &Arc<Name>, first: &Party, second: &Party) -> [End; 
             taken: Apart(Taken::default()),
         }
     };
-    let channel = Arc::new(Channel { sides: [side(first), side(second)] });
+    let channel = Arc::new(Channel { sides: [side(first), side(second)], blocks: super::blocks() });
     [0, 1].map(|side| End { channel: Arc::clone(&channel), side })
 }
 
@@ -144,6 +147,11 @@ impl End {
             return self.push(Message::copy_from_slice(body), jobs);
         }
         self.append(body.len(), jobs, |frames| frames.push_body(body))
+    }
+
+    /// A copy of a large body, in memory that this side's processor writes to quickly.
+    pub(crate) fn copy_of(&self, body: &[u8]) -> Result<Message, TryReserveError> {
+        self.channel.blocks.copy_of(body).map(Message::from)
     }
 
     #[inline]

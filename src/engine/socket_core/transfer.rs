@@ -98,7 +98,7 @@ impl Core {
         let room = match room {
             Some(room) => room,
             // The turn of the pipe is taken, so the message has to be made under the lock.
-            None if large => link.push(copy_of(body)?, Flow::Unknown, &mut jobs),
+            None if large => link.push(link.copy_of(body)?, Flow::Unknown, &mut jobs),
             None => link.push_body(body, &mut jobs),
         };
         if room == Room::Full {
@@ -340,10 +340,23 @@ impl Core {
 /// A message with a copy of a body, if there is memory for it.
 fn copy_of(body: &[u8]) -> Result<Message, Error> {
     let mut copy = Vec::new();
-    copy.try_reserve_exact(body.len())
-        .map_err(|_| Error::os("send", format!("{} bytes", body.len()), io::ErrorKind::OutOfMemory.into()))?;
+    copy.try_reserve_exact(body.len()).map_err(|_| no_memory(body))?;
     copy.extend_from_slice(body);
     Ok(Message::from(copy))
+}
+
+fn no_memory(body: &[u8]) -> Error {
+    Error::os("send", format!("{} bytes", body.len()), io::ErrorKind::OutOfMemory.into())
+}
+
+impl Link {
+    /// The same, in memory that suits the link.
+    fn copy_of(&self, body: &[u8]) -> Result<Message, Error> {
+        match self {
+            Link::Stream(_) => copy_of(body),
+            Link::Inproc(end) => end.copy_of(body).map_err(|_| no_memory(body)),
+        }
+    }
 }
 
 impl State {
