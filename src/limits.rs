@@ -197,7 +197,7 @@ pub const INLINE_WRITE_BYTES: usize = 64 * 1024;
 /// A wire not written to for this long counts as idle: the next send is written at once. About what one write costs.
 pub const WIRE_IDLE_AFTER: Duration = Duration::from_micros(5);
 /// A connection that has written nothing for this long gives back the buffers of its last burst.
-pub const BUFFERS_IDLE_AFTER: Duration = Duration::from_millis(1);
+pub const BUFFERS_IDLE_AFTER: Duration = Duration::from_millis(10);
 /// How long the last messages of a burst may wait for more that leaves with them, if the sender neither receives nor
 /// fills a block.
 pub const TAIL_MAX: Duration = Duration::from_micros(100);
@@ -205,6 +205,10 @@ pub const TAIL_MAX: Duration = Duration::from_micros(100);
 pub const TAIL_FEW_MAX: Duration = Duration::from_micros(15);
 /// More messages than these that wait for each other are a burst.
 pub const BURST_FRAMES: u32 = 4;
+/// The sender of a burst looks at the clock with each so manieth message, which costs it a twentieth of one.
+pub const BURST_FRAMES_PER_LOOK: u32 = 8;
+/// A tail that has waited so long is written by its sender: who was to do it does not get a processor.
+pub const TAIL_LATE_AFTER: Duration = Duration::from_micros(200);
 /// A connection is told that its messages were taken once they make up this part of its bound: a message costs no lock,
 /// and half of the bound, at which reading goes on, is reached all the same.
 pub const TELL_AT_PART_OF_BOUND: usize = 8;

@@ -229,6 +229,10 @@ impl Source for Connection {
         later
     }
 
+    fn tidy(self: Arc<Self>, now: Option<Instant>) -> Option<Instant> {
+        self.outbound.tidy(now)
+    }
+
     fn timer(self: Arc<Self>, turn: &mut Turn<'_>) {
         let phase = {
             let mut reading = self.reading.lock();

@@ -13,8 +13,8 @@ use smallvec::SmallVec;
 
 use super::credit::Credit;
 use crate::limits::{
-    BUFFERS_IDLE_AFTER, BURST_FRAMES, GATHER_SLICES_MAX, INLINE_WRITE_BYTES, TAIL_FEW_MAX, TAIL_MAX,
-    WIRE_IDLE_AFTER,
+    BUFFERS_IDLE_AFTER, BURST_FRAMES, BURST_FRAMES_PER_LOOK, GATHER_SLICES_MAX, INLINE_WRITE_BYTES,
+    TAIL_FEW_MAX, TAIL_LATE_AFTER, TAIL_MAX, WIRE_IDLE_AFTER,
 };
 use crate::wire::SendQueue;
 
@@ -35,8 +35,12 @@ struct Queue {
     writable_again: bool,
     /// Whoever turns the reactor will look in a moment whether something still waits.
     scheduled: bool,
+    /// The same, much later, for buffers to be given back.
+    tidying: bool,
     /// When the first of what waits came.
     oldest: Option<Instant>,
+    /// When the sender last looked at the clock.
+    looked: Option<Instant>,
     /// How many of what waits came one by one.
     frames: u32,
     /// What waits is, or belongs to, many messages in close succession.
@@ -85,8 +89,8 @@ pub(crate) struct Written {
     pub(crate) room: bool,
     /// The wire is full and the descriptor must be watched for writability.
     pub(crate) blocked: bool,
-    /// All is written, and somebody has to look later whether that was the end of a burst.
-    pub(crate) look_later: bool,
+    /// All is written, and somebody has to look later whether that was the end of a burst: [`Outbound::tidy`].
+    pub(crate) tidy_later: bool,
     pub(crate) error: Option<io::Error>,
 }
 
@@ -100,7 +104,9 @@ impl Outbound {
                 blocked: false,
                 writable_again: false,
                 scheduled: false,
+                tidying: false,
                 oldest: None,
+                looked: None,
                 frames: 0,
                 burst: false,
                 heard: false,
@@ -158,11 +164,8 @@ impl Outbound {
     pub(crate) fn look_again(&self, now: Option<Instant>) -> Option<Instant> {
         let mut queue = self.queue.lock();
         queue.scheduled = false;
-        if queue.writing || queue.blocked {
+        if queue.writing || queue.blocked || queue.waiting.is_empty() {
             return None;
-        }
-        if queue.waiting.is_empty() {
-            return self.tidy(&mut queue, now);
         }
         let wait = if queue.burst { TAIL_MAX } else { TAIL_FEW_MAX };
         let due = queue.oldest.map(|oldest| oldest + wait).filter(|due| now.is_some_and(|now| *due > now))?;
@@ -171,24 +174,24 @@ impl Outbound {
     }
 
     /// Gives the buffers of a burst back once it is over, or says when to look whether it is.
-    fn tidy(&self, queue: &mut Queue, now: Option<Instant>) -> Option<Instant> {
-        // Nobody writes.
-        let mut flight = self.flight.lock();
-        if !queue.waiting.holds_much() && !flight.holds_much() {
-            return None;
-        }
+    pub(crate) fn tidy(&self, now: Option<Instant>) -> Option<Instant> {
+        let mut queue = self.queue.lock();
+        queue.tidying = false;
         let over = queue.last_write.map(|at| at + BUFFERS_IDLE_AFTER);
-        match over.filter(|over| now.is_some_and(|now| *over > now)) {
-            Some(over) => {
-                queue.scheduled = true;
-                Some(over)
-            }
-            None => {
-                queue.waiting.shrink();
-                flight.shrink();
-                None
-            }
+        let again = match now {
+            // Its writer will see that there is something to tidy up.
+            _ if queue.writing => return None,
+            Some(now) => over.filter(|over| *over > now),
+            None => None,
+        };
+        if again.is_some() {
+            queue.tidying = true;
+        } else {
+            queue.waiting.shrink();
+            // Nobody writes.
+            self.flight.lock().shrink();
         }
+        again
     }
 
     /// Bytes that have not been handed to the kernel.
@@ -252,7 +255,7 @@ impl Outbound {
     /// Writes until nothing waits or the wire is full, unless another thread is already at it. `write` is one gather
     /// write on the descriptor.
     pub(crate) fn write_out(&self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> Written {
-        let mut outcome = Written { room: false, blocked: false, look_later: false, error: None };
+        let mut outcome = Written { room: false, blocked: false, tidy_later: false, error: None };
         loop {
             let mut queue = self.queue.lock();
             if queue.writing || queue.blocked || queue.dead {
@@ -264,9 +267,9 @@ impl Outbound {
             }
             queue.bytes_in_flight = flight.len();
             if flight.is_empty() {
-                if !queue.scheduled && (queue.waiting.holds_much() || flight.holds_much()) {
-                    queue.scheduled = true;
-                    outcome.look_later = true;
+                if !queue.tidying && (queue.waiting.holds_much() || flight.holds_much()) {
+                    queue.tidying = true;
+                    outcome.tidy_later = true;
                 }
                 return outcome;
             }
@@ -293,7 +296,7 @@ impl Outbound {
         queue.bytes_in_flight = left;
         queue.last_write = Some(Instant::now());
         let mut outcome =
-            Written { room: queue.credit.release(gone), blocked: false, look_later: false, error: None };
+            Written { room: queue.credit.release(gone), blocked: false, tidy_later: false, error: None };
         match result {
             Ok(()) => (),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -335,14 +338,24 @@ impl Queue {
         }
         self.frames = if was_empty { 1 } else { self.frames.saturating_add(1) };
         self.burst = self.frames > BURST_FRAMES || flow == Flow::Dense;
-        if !was_empty && self.scheduled && self.burst {
+        let is_on_its_way = !was_empty && self.scheduled && self.burst;
+        // The clock is looked at a few times per batch.
+        if is_on_its_way && !self.frames.is_multiple_of(BURST_FRAMES_PER_LOOK) {
             return Writer::Nobody;
         }
         if self.writing || self.blocked {
             return Writer::Nobody;
         }
-        // The clock is looked at a few times per batch.
         let now = clock();
+        let looked = self.looked.replace(now);
+        if is_on_its_way {
+            let is_past =
+                |at: Option<Instant>, time| at.is_none_or(|at| now.saturating_duration_since(at) >= time);
+            // Who was to write it may wait for this very processor.
+            let is_late = is_past(self.oldest, TAIL_LATE_AFTER);
+            let is_over = flow == Flow::Unknown && is_past(looked, BURST_FRAMES_PER_LOOK * WIRE_IDLE_AFTER);
+            return if is_late || is_over { Writer::Caller } else { Writer::Nobody };
+        }
         if self.is_slow(was_empty, flow, now) {
             return Writer::Caller;
         }
@@ -423,9 +436,38 @@ mod tests {
         for _ in 0..2 * BURST_FRAMES {
             assert_eq!(push(&mut queue, Flow::Unknown, now + 2 * MOMENT), Writer::Nobody);
         }
-        // However long it is, somebody else will see to it.
-        assert_eq!(push(&mut queue, Flow::Unknown, now + TAIL_MAX), Writer::Nobody);
+        for n in 0..4 * BURST_FRAMES_PER_LOOK {
+            let later = now + 2 * MOMENT + n * (WIRE_IDLE_AFTER - MOMENT);
+            assert_eq!(push(&mut queue, Flow::Unknown, later), Writer::Nobody);
+        }
         assert!(queue.burst);
+    }
+
+    #[test]
+    fn a_burst_that_is_over_is_not_waited_for() {
+        let (mut queue, now) = just_written();
+        assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Engine);
+        for _ in 0..2 * BURST_FRAMES_PER_LOOK {
+            assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Nobody);
+        }
+        let written = (0..2 * BURST_FRAMES_PER_LOOK)
+            .map(|n| push(&mut queue, Flow::Unknown, now + MOMENT + (n + 1) * WIRE_IDLE_AFTER))
+            .position(|writer| writer == Writer::Caller);
+        assert!(written.is_some());
+    }
+
+    #[test]
+    fn a_burst_is_written_by_its_sender_if_nobody_comes() {
+        for flow in [Flow::Unknown, Flow::Dense] {
+            let (mut queue, now) = just_written();
+            assert_eq!(push(&mut queue, flow, now + MOMENT), Writer::Engine);
+            for _ in 0..2 * BURST_FRAMES {
+                assert_eq!(push(&mut queue, flow, now + MOMENT), Writer::Nobody);
+            }
+            let late = now + MOMENT + TAIL_LATE_AFTER;
+            let written = (0..BURST_FRAMES_PER_LOOK).map(|_| push(&mut queue, flow, late));
+            assert_eq!(written.filter(|writer| *writer == Writer::Caller).count(), 1);
+        }
     }
 
     #[test]

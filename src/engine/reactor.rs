@@ -21,7 +21,8 @@ pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Station, Turns};
 use crate::frames::Frames;
 use crate::limits::{
-    EVENTS_PER_TURN, GUEST_LEASE, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX, TAIL_FEW_MAX,
+    BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, GUEST_LEASE, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX,
+    TAIL_FEW_MAX,
 };
 
 thread_local! {
@@ -149,6 +150,11 @@ impl Reactor {
         if self.tails.add(source, TAIL_FEW_MAX) {
             self.wake();
         }
+    }
+
+    /// Has `source` tidied up once it rests.
+    pub(crate) fn tidy_later(&self, source: Weak<dyn Source>) {
+        self.tails.tidy_later(source, BUFFERS_IDLE_AFTER);
     }
 
     /// Writes now what [`write_soon`](Reactor::write_soon) left for later: the calling thread is about to block.

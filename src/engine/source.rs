@@ -20,6 +20,10 @@ pub(crate) trait Source: Send + Sync {
     fn write_tail(self: Arc<Self>, _now: Option<Instant>) -> Option<Instant> {
         None
     }
+    /// Gives back what a burst needed. At a time: only if the burst is over by then, or else returns when to look again.
+    fn tidy(self: Arc<Self>, _now: Option<Instant>) -> Option<Instant> {
+        None
+    }
 }
 
 /// Which directions may have become ready.

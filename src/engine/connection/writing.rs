@@ -81,8 +81,8 @@ impl Connection {
     }
 
     fn after_writing(&self, written: &Written, jobs: &mut Jobs) {
-        if written.look_later {
-            self.flush_soon();
+        if written.tidy_later {
+            self.reactor.tidy_later(self.me.clone() as Weak<dyn Source>);
         }
         if written.blocked && self.stream.watches_writability_on_demand() {
             self.watch_writability(true);
