@@ -205,8 +205,9 @@ pub const TAIL_MAX: Duration = Duration::from_micros(100);
 pub const TAIL_FEW_MAX: Duration = Duration::from_micros(15);
 /// More messages than these that wait for each other are a burst.
 pub const BURST_FRAMES: u32 = 4;
-/// The sender of a burst looks at the clock with each so manieth message, which costs it a twentieth of one.
-pub const BURST_FRAMES_PER_LOOK: u32 = 8;
+/// The sender of a burst looks at the clock again after half as many messages as wait, and after so many at the latest:
+/// which costs it a thirtieth of each.
+pub const BURST_FRAMES_UNSEEN_MAX: u32 = 16;
 /// A tail that has waited so long is written by its sender: who was to do it does not get a processor.
 pub const TAIL_LATE_AFTER: Duration = Duration::from_micros(200);
 /// A connection is told that its messages were taken once they make up this part of its bound: a message costs no lock,

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::credit::Credit;
 use crate::limits::{
-    BUFFERS_IDLE_AFTER, BURST_FRAMES, BURST_FRAMES_PER_LOOK, GATHER_SLICES_MAX, INLINE_WRITE_BYTES,
+    BUFFERS_IDLE_AFTER, BURST_FRAMES, BURST_FRAMES_UNSEEN_MAX, GATHER_SLICES_MAX, INLINE_WRITE_BYTES,
     TAIL_FEW_MAX, TAIL_LATE_AFTER, TAIL_MAX, WIRE_IDLE_AFTER,
 };
 use crate::wire::SendQueue;
@@ -39,8 +39,7 @@ struct Queue {
     tidying: bool,
     /// When the first of what waits came.
     oldest: Option<Instant>,
-    /// When the sender last looked at the clock.
-    looked: Option<Instant>,
+    looked: Look,
     /// How many of what waits came one by one.
     frames: u32,
     /// What waits is, or belongs to, many messages in close succession.
@@ -51,6 +50,13 @@ struct Queue {
     /// Nothing will ever leave any more.
     dead: bool,
     bytes_in_flight: usize,
+}
+
+/// When the sender looked at the clock, and how many messages waited then.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    at: Option<Instant>,
+    frames: u32,
 }
 
 /// Whether the pipe takes another message.
@@ -106,7 +112,7 @@ impl Outbound {
                 scheduled: false,
                 tidying: false,
                 oldest: None,
-                looked: None,
+                looked: Look::default(),
                 frames: 0,
                 burst: false,
                 heard: false,
@@ -328,6 +334,19 @@ fn keep_rest(flight: &mut SendQueue, head: &[u8], body: &[u8], written: usize) -
     Ok(())
 }
 
+impl Look {
+    /// With how many messages to look again: soon in a small burst, which may be over already.
+    fn next(self) -> u32 {
+        self.frames.saturating_add((self.frames / 2).clamp(1, BURST_FRAMES_UNSEEN_MAX))
+    }
+
+    /// Whether those that came since came slowly.
+    fn is_slow_since(self, now: Instant, frames: u32) -> bool {
+        let time = WIRE_IDLE_AFTER.saturating_mul(frames.saturating_sub(self.frames));
+        self.at.is_some_and(|at| now.saturating_duration_since(at) >= time)
+    }
+}
+
 impl Queue {
     /// An idle wire is written at once by the sender: no hand-off, lowest latency. A busy one is left to the I/O
     /// thread, so that many small messages share a system call; the sender writes itself once a good block waits.
@@ -340,20 +359,20 @@ impl Queue {
         self.burst = self.frames > BURST_FRAMES || flow == Flow::Dense;
         let is_on_its_way = !was_empty && self.scheduled && self.burst;
         // The clock is looked at a few times per batch.
-        if is_on_its_way && !self.frames.is_multiple_of(BURST_FRAMES_PER_LOOK) {
+        if was_empty {
+            self.looked = Look::default();
+        } else if is_on_its_way && self.frames < self.looked.next() {
             return Writer::Nobody;
         }
         if self.writing || self.blocked {
             return Writer::Nobody;
         }
         let now = clock();
-        let looked = self.looked.replace(now);
+        let looked = std::mem::replace(&mut self.looked, Look { at: Some(now), frames: self.frames });
         if is_on_its_way {
-            let is_past =
-                |at: Option<Instant>, time| at.is_none_or(|at| now.saturating_duration_since(at) >= time);
             // Who was to write it may wait for this very processor.
-            let is_late = is_past(self.oldest, TAIL_LATE_AFTER);
-            let is_over = flow == Flow::Unknown && is_past(looked, BURST_FRAMES_PER_LOOK * WIRE_IDLE_AFTER);
+            let is_late = self.oldest.is_none_or(|at| now.saturating_duration_since(at) >= TAIL_LATE_AFTER);
+            let is_over = flow == Flow::Unknown && looked.is_slow_since(now, self.frames);
             return if is_late || is_over { Writer::Caller } else { Writer::Nobody };
         }
         if self.is_slow(was_empty, flow, now) {
@@ -436,7 +455,7 @@ mod tests {
         for _ in 0..2 * BURST_FRAMES {
             assert_eq!(push(&mut queue, Flow::Unknown, now + 2 * MOMENT), Writer::Nobody);
         }
-        for n in 0..4 * BURST_FRAMES_PER_LOOK {
+        for n in 0..2 * BURST_FRAMES_UNSEEN_MAX {
             let later = now + 2 * MOMENT + n * (WIRE_IDLE_AFTER - MOMENT);
             assert_eq!(push(&mut queue, Flow::Unknown, later), Writer::Nobody);
         }
@@ -447,13 +466,11 @@ mod tests {
     fn a_burst_that_is_over_is_not_waited_for() {
         let (mut queue, now) = just_written();
         assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Engine);
-        for _ in 0..2 * BURST_FRAMES_PER_LOOK {
+        for _ in 0..2 * BURST_FRAMES {
             assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Nobody);
         }
-        let written = (0..2 * BURST_FRAMES_PER_LOOK)
-            .map(|n| push(&mut queue, Flow::Unknown, now + MOMENT + (n + 1) * WIRE_IDLE_AFTER))
-            .position(|writer| writer == Writer::Caller);
-        assert!(written.is_some());
+        let write = |n| push(&mut queue, Flow::Unknown, now + MOMENT + (n + 1) * WIRE_IDLE_AFTER);
+        assert!((0..BURST_FRAMES).map(write).any(|writer| writer == Writer::Caller));
     }
 
     #[test]
@@ -465,8 +482,7 @@ mod tests {
                 assert_eq!(push(&mut queue, flow, now + MOMENT), Writer::Nobody);
             }
             let late = now + MOMENT + TAIL_LATE_AFTER;
-            let written = (0..BURST_FRAMES_PER_LOOK).map(|_| push(&mut queue, flow, late));
-            assert_eq!(written.filter(|writer| *writer == Writer::Caller).count(), 1);
+            assert!((0..BURST_FRAMES_UNSEEN_MAX).any(|_| push(&mut queue, flow, late) == Writer::Caller));
         }
     }
 
