@@ -370,10 +370,11 @@ impl Queue {
         let now = clock();
         let looked = std::mem::replace(&mut self.looked, Look { at: Some(now), frames: self.frames });
         if is_on_its_way {
-            // Who was to write it may wait for this very processor.
+            // Who was to write it may wait for this very processor, or have many others to write to.
             let is_late = self.oldest.is_none_or(|at| now.saturating_duration_since(at) >= TAIL_LATE_AFTER);
-            let is_over = flow == Flow::Unknown && looked.is_slow_since(now, self.frames);
-            return if is_late || is_over { Writer::Caller } else { Writer::Nobody };
+            let is_over = looked.is_slow_since(now, self.frames);
+            let by_sender = flow == Flow::Unknown && (is_late || is_over);
+            return if by_sender { Writer::Caller } else { Writer::Nobody };
         }
         if self.is_slow(was_empty, flow, now) {
             return Writer::Caller;
@@ -475,14 +476,16 @@ mod tests {
 
     #[test]
     fn a_burst_is_written_by_its_sender_if_nobody_comes() {
-        for flow in [Flow::Unknown, Flow::Dense] {
+        for (flow, by_sender) in [(Flow::Unknown, true), (Flow::Dense, false)] {
             let (mut queue, now) = just_written();
             assert_eq!(push(&mut queue, flow, now + MOMENT), Writer::Engine);
             for _ in 0..2 * BURST_FRAMES {
                 assert_eq!(push(&mut queue, flow, now + MOMENT), Writer::Nobody);
             }
             let late = now + MOMENT + TAIL_LATE_AFTER;
-            assert!((0..BURST_FRAMES_UNSEEN_MAX).any(|_| push(&mut queue, flow, late) == Writer::Caller));
+            let written =
+                (0..BURST_FRAMES_UNSEEN_MAX).any(|_| push(&mut queue, flow, late) == Writer::Caller);
+            assert_eq!(written, by_sender, "{flow:?}");
         }
     }
 

@@ -292,7 +292,7 @@ impl Core {
         let result = action(&mut state, &mut jobs, now);
         self.settle(&mut state, now, &mut jobs);
         drop(state);
-        let to_many = jobs.iter().filter(|job| matches!(job, Job::Flush(_))).count() > 1;
+        let to_many = jobs.iter().filter(|job| matches!(job, Job::Flush(_) | Job::FlushSoon(_))).count() > 1;
         jobs::run(&mut jobs);
         if to_many {
             self.state.lock().last_to_many = Some(Instant::now());
