@@ -449,6 +449,12 @@ mod tests {
         matches!(message.body, Body::Inline { .. })
     }
 
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_message_with_its_inline_body_takes_two_cache_lines() {
+        assert!(size_of::<Message>() <= 128);
+    }
+
     #[test]
     fn every_way_to_make_a_message_gives_the_same() {
         for size in SIZES {
