@@ -11,6 +11,7 @@ mod inproc;
 mod jobs;
 mod outbound;
 mod outside;
+mod pace;
 mod process;
 mod reactor;
 mod socket_core;

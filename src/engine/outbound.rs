@@ -12,10 +12,8 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::credit::Credit;
-use crate::limits::{
-    BUFFERS_IDLE_AFTER, BURST_FRAMES, BURST_FRAMES_UNSEEN_MAX, GATHER_SLICES_MAX, INLINE_WRITE_BYTES,
-    TAIL_FEW_MAX, TAIL_LATE_AFTER, TAIL_MAX, WIRE_IDLE_AFTER,
-};
+use super::pace::{Flow, Pace, Wire, Writer};
+use crate::limits::{BUFFERS_IDLE_AFTER, GATHER_SLICES_MAX};
 use crate::wire::SendQueue;
 
 pub(crate) struct Outbound {
@@ -33,30 +31,12 @@ struct Queue {
     blocked: bool,
     /// A writable event came since the writer last looked.
     writable_again: bool,
-    /// Whoever turns the reactor will look in a moment whether something still waits.
-    scheduled: bool,
-    /// The same, much later, for buffers to be given back.
+    pace: Pace,
+    /// Whoever turns the reactor will look later whether buffers can be given back.
     tidying: bool,
-    /// When the first of what waits came.
-    oldest: Option<Instant>,
-    looked: Look,
-    /// How many of what waits came one by one.
-    frames: u32,
-    /// What waits is, or belongs to, many messages in close succession.
-    burst: bool,
-    /// Something was received since the last write: this is a conversation, answer at once.
-    heard: bool,
-    last_write: Option<Instant>,
     /// Nothing will ever leave any more.
     dead: bool,
     bytes_in_flight: usize,
-}
-
-/// When the sender looked at the clock, and how many messages waited then.
-#[derive(Clone, Copy, Default)]
-struct Look {
-    at: Option<Instant>,
-    frames: u32,
 }
 
 /// Whether the pipe takes another message.
@@ -64,28 +44,6 @@ struct Look {
 pub(crate) enum Room {
     Free,
     Full,
-}
-
-/// How close messages follow each other, as far as whoever pushes them knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flow {
-    /// This wire alone tells.
-    Unknown,
-    /// This one goes to many peers, and so did another one just before.
-    Dense,
-    /// This one goes to many peers, and there was none for a while.
-    Sparse,
-}
-
-/// Who writes what was pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Writer {
-    /// Somebody is at it, or waits for the wire.
-    Nobody,
-    /// The pushing thread, once it has left the socket's lock.
-    Caller,
-    /// The I/O thread: more is probably coming, and will leave with it.
-    Engine,
 }
 
 /// What a round of writing found.
@@ -109,14 +67,8 @@ impl Outbound {
                 writing: false,
                 blocked: false,
                 writable_again: false,
-                scheduled: false,
+                pace: Pace::default(),
                 tidying: false,
-                oldest: None,
-                looked: Look::default(),
-                frames: 0,
-                burst: false,
-                heard: false,
-                last_write: None,
                 dead: false,
                 bytes_in_flight: 0,
             }),
@@ -136,7 +88,12 @@ impl Outbound {
         let added = queue.waiting.len() - before;
         let full = queue.credit.charge(added);
         let room = if full { Room::Full } else { Room::Free };
-        (room, queue.choose_writer(before == 0, flow, Instant::now))
+        let wire = Wire {
+            waiting: queue.waiting.len(),
+            was_empty: before == 0,
+            is_taken: queue.writing || queue.blocked,
+        };
+        (room, queue.pace.choose_writer(wire, flow, Instant::now))
     }
 
     /// Appends bytes of the session's own: a greeting, a control frame. They are outside the bound.
@@ -150,7 +107,7 @@ impl Outbound {
 
     /// A message was received: the next send is probably an answer and should leave at once.
     pub(crate) fn heard(&self) {
-        self.queue.lock().heard = true;
+        self.queue.lock().pace.heard();
     }
 
     /// The descriptor became writable. True when somebody was waiting for that: then write.
@@ -169,21 +126,15 @@ impl Outbound {
     /// probably coming. `None`: write, if there is something.
     pub(crate) fn look_again(&self, now: Option<Instant>) -> Option<Instant> {
         let mut queue = self.queue.lock();
-        queue.scheduled = false;
-        if queue.writing || queue.blocked || queue.waiting.is_empty() {
-            return None;
-        }
-        let wait = if queue.burst { TAIL_MAX } else { TAIL_FEW_MAX };
-        let due = queue.oldest.map(|oldest| oldest + wait).filter(|due| now.is_some_and(|now| *due > now))?;
-        queue.scheduled = true;
-        Some(due)
+        let nothing_to_do = queue.writing || queue.blocked || queue.waiting.is_empty();
+        queue.pace.look_again(if nothing_to_do { None } else { now })
     }
 
     /// Gives the buffers of a burst back once it is over, or says when to look whether it is.
     pub(crate) fn tidy(&self, now: Option<Instant>) -> Option<Instant> {
         let mut queue = self.queue.lock();
         queue.tidying = false;
-        let over = queue.last_write.map(|at| at + BUFFERS_IDLE_AFTER);
+        let over = queue.pace.last_write().map(|at| at + BUFFERS_IDLE_AFTER);
         let again = match now {
             // Its writer will see that there is something to tidy up.
             _ if queue.writing => return None,
@@ -298,9 +249,8 @@ impl Outbound {
     /// The writer is done: `gone` bytes have left, `left` have not.
     fn written(&self, queue: &mut Queue, gone: usize, left: usize, result: io::Result<()>) -> Written {
         queue.writing = false;
-        queue.heard = false;
         queue.bytes_in_flight = left;
-        queue.last_write = Some(Instant::now());
+        queue.pace.written(Instant::now());
         let mut outcome =
             Written { room: queue.credit.release(gone), blocked: false, tidy_later: false, error: None };
         match result {
@@ -334,70 +284,6 @@ fn keep_rest(flight: &mut SendQueue, head: &[u8], body: &[u8], written: usize) -
     Ok(())
 }
 
-impl Look {
-    /// With how many messages to look again: soon in a small burst, which may be over already.
-    fn next(self) -> u32 {
-        self.frames.saturating_add((self.frames / 2).clamp(1, BURST_FRAMES_UNSEEN_MAX))
-    }
-
-    /// Whether those that came since came slowly.
-    fn is_slow_since(self, now: Instant, frames: u32) -> bool {
-        let time = WIRE_IDLE_AFTER.saturating_mul(frames.saturating_sub(self.frames));
-        self.at.is_some_and(|at| now.saturating_duration_since(at) >= time)
-    }
-}
-
-impl Queue {
-    /// An idle wire is written at once by the sender: no hand-off, lowest latency. A busy one is left to the I/O
-    /// thread, so that many small messages share a system call; the sender writes itself once a good block waits.
-    #[inline]
-    fn choose_writer(&mut self, was_empty: bool, flow: Flow, clock: impl FnOnce() -> Instant) -> Writer {
-        if self.waiting.len() >= INLINE_WRITE_BYTES {
-            return if self.writing || self.blocked { Writer::Nobody } else { Writer::Caller };
-        }
-        self.frames = if was_empty { 1 } else { self.frames.saturating_add(1) };
-        self.burst = self.frames > BURST_FRAMES || flow == Flow::Dense;
-        let is_on_its_way = !was_empty && self.scheduled && self.burst;
-        // The clock is looked at a few times per batch.
-        if was_empty {
-            self.looked = Look::default();
-        } else if is_on_its_way && self.frames < self.looked.next() {
-            return Writer::Nobody;
-        }
-        if self.writing || self.blocked {
-            return Writer::Nobody;
-        }
-        let now = clock();
-        let looked = std::mem::replace(&mut self.looked, Look { at: Some(now), frames: self.frames });
-        if is_on_its_way {
-            // Who was to write it may wait for this very processor, or have many others to write to.
-            let is_late = self.oldest.is_none_or(|at| now.saturating_duration_since(at) >= TAIL_LATE_AFTER);
-            let is_over = looked.is_slow_since(now, self.frames);
-            let by_sender = flow == Flow::Unknown && (is_late || is_over);
-            return if by_sender { Writer::Caller } else { Writer::Nobody };
-        }
-        if self.is_slow(was_empty, flow, now) {
-            return Writer::Caller;
-        }
-        if was_empty {
-            self.oldest = Some(now);
-        }
-        if std::mem::replace(&mut self.scheduled, true) { Writer::Nobody } else { Writer::Engine }
-    }
-
-    /// Whether messages come so slowly that one more write costs no more than waiting for company.
-    fn is_slow(&self, was_empty: bool, flow: Flow, now: Instant) -> bool {
-        let before = match flow {
-            _ if was_empty && self.heard => return true,
-            Flow::Sparse => return true,
-            Flow::Dense => return false,
-            Flow::Unknown if was_empty => self.last_write,
-            Flow::Unknown => self.oldest,
-        };
-        before.is_none_or(|at| now.saturating_duration_since(at) >= WIRE_IDLE_AFTER)
-    }
-}
-
 fn write_all(
     flight: &mut SendQueue,
     write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
@@ -416,118 +302,4 @@ fn write_all(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const MOMENT: Duration = Duration::from_nanos(100);
-
-    /// A wire that was written to at the returned time.
-    fn just_written() -> (Queue, Instant) {
-        let now = Instant::now();
-        let mut queue = Outbound::new(1 << 20).queue.into_inner();
-        queue.last_write = Some(now);
-        (queue, now)
-    }
-
-    fn push(queue: &mut Queue, flow: Flow, now: Instant) -> Writer {
-        let was_empty = queue.waiting.is_empty();
-        queue.waiting.put(b"frame");
-        queue.choose_writer(was_empty, flow, || now)
-    }
-
-    #[test]
-    fn a_wire_that_rests_is_written_at_once() {
-        let (mut queue, now) = just_written();
-        assert_eq!(push(&mut queue, Flow::Unknown, now + WIRE_IDLE_AFTER), Writer::Caller);
-        let (mut queue, now) = just_written();
-        queue.heard = true;
-        assert_eq!(push(&mut queue, Flow::Dense, now + MOMENT), Writer::Caller);
-    }
-
-    #[test]
-    fn a_burst_waits_for_company() {
-        let (mut queue, now) = just_written();
-        assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Engine);
-        for _ in 0..2 * BURST_FRAMES {
-            assert_eq!(push(&mut queue, Flow::Unknown, now + 2 * MOMENT), Writer::Nobody);
-        }
-        for n in 0..2 * BURST_FRAMES_UNSEEN_MAX {
-            let later = now + 2 * MOMENT + n * (WIRE_IDLE_AFTER - MOMENT);
-            assert_eq!(push(&mut queue, Flow::Unknown, later), Writer::Nobody);
-        }
-        assert!(queue.burst);
-    }
-
-    #[test]
-    fn a_burst_that_is_over_is_not_waited_for() {
-        let (mut queue, now) = just_written();
-        assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Engine);
-        for _ in 0..2 * BURST_FRAMES {
-            assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Nobody);
-        }
-        let write = |n| push(&mut queue, Flow::Unknown, now + MOMENT + (n + 1) * WIRE_IDLE_AFTER);
-        assert!((0..BURST_FRAMES).map(write).any(|writer| writer == Writer::Caller));
-    }
-
-    #[test]
-    fn a_burst_is_written_by_its_sender_if_nobody_comes() {
-        for (flow, by_sender) in [(Flow::Unknown, true), (Flow::Dense, false)] {
-            let (mut queue, now) = just_written();
-            assert_eq!(push(&mut queue, flow, now + MOMENT), Writer::Engine);
-            for _ in 0..2 * BURST_FRAMES {
-                assert_eq!(push(&mut queue, flow, now + MOMENT), Writer::Nobody);
-            }
-            let late = now + MOMENT + TAIL_LATE_AFTER;
-            let written =
-                (0..BURST_FRAMES_UNSEEN_MAX).any(|_| push(&mut queue, flow, late) == Writer::Caller);
-            assert_eq!(written, by_sender, "{flow:?}");
-        }
-    }
-
-    #[test]
-    fn messages_that_come_slowly_do_not_wait_for_each_other() {
-        let (mut queue, now) = just_written();
-        assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT), Writer::Engine);
-        assert!(!queue.burst);
-        assert_eq!(push(&mut queue, Flow::Unknown, now + MOMENT + WIRE_IDLE_AFTER), Writer::Caller);
-    }
-
-    #[test]
-    fn messages_for_many_go_by_the_flow_and_not_by_the_wire() {
-        let (mut queue, now) = just_written();
-        // Writing to the others took so long.
-        let later = now + 100 * WIRE_IDLE_AFTER;
-        assert_eq!(push(&mut queue, Flow::Dense, later), Writer::Engine);
-        assert_eq!(push(&mut queue, Flow::Dense, later + WIRE_IDLE_AFTER), Writer::Nobody);
-        assert!(queue.burst);
-        assert_eq!(push(&mut queue, Flow::Sparse, later + 2 * WIRE_IDLE_AFTER), Writer::Caller);
-    }
-
-    #[test]
-    fn a_tail_is_written_in_a_moment_and_that_of_a_burst_a_little_later() {
-        for (flow, wait) in [(Flow::Unknown, TAIL_FEW_MAX), (Flow::Dense, TAIL_MAX)] {
-            let outbound = Outbound::new(1 << 20);
-            let now = Instant::now();
-            outbound.queue.lock().last_write = Some(now);
-            assert_eq!(push(&mut outbound.queue.lock(), flow, now), Writer::Engine);
-            assert_eq!(outbound.look_again(Some(now)), Some(now + wait));
-            assert_eq!(outbound.look_again(Some(now + wait)), None);
-        }
-    }
-
-    #[test]
-    fn nobody_writes_a_wire_that_is_full_or_written_to() {
-        for (writing, blocked) in [(true, false), (false, true)] {
-            let (mut queue, now) = just_written();
-            (queue.writing, queue.blocked) = (writing, blocked);
-            for flow in [Flow::Unknown, Flow::Dense, Flow::Sparse] {
-                assert_eq!(push(&mut queue, flow, now + TAIL_MAX), Writer::Nobody);
-            }
-        }
-    }
 }

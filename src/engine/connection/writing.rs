@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 
 use super::Connection;
 use crate::engine::jobs::{self, Job, Jobs};
-use crate::engine::outbound::{Flow, Room, Writer, Written};
+use crate::engine::outbound::{Room, Written};
+use crate::engine::pace::{Flow, Writer};
 use crate::engine::source::{Notice, Source, Turn};
 use crate::message::Message;
 use crate::wire::ArrayHead;

@@ -275,7 +275,7 @@ impl State {
 mod tests {
     use super::super::Patience;
     use super::*;
-    use crate::engine::outbound::Flow;
+    use crate::engine::pace::Flow;
     use crate::limits::ORPHANED_MAX_BYTES;
     use crate::message::Message;
     use crate::options::Options;
