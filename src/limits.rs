@@ -173,6 +173,12 @@ pub const GUEST_LEASE: Duration = Duration::from_millis(1);
 pub const RELIEF_WAIT_MAX: Duration = Duration::from_micros(100);
 /// How long after the last such thread the I/O thread still sleeps where it need not be woken to make room.
 pub const GUESTS_REMEMBERED: Duration = Duration::from_secs(1);
+/// Guests, one after the other, that leave for long: after so many the I/O thread stands by. Fewer, and it would do so in
+/// the pauses of brisk traffic, whose next event calls it in vain. Half of them pay for each time it is woken in the place
+/// of one.
+pub const STANDBY_AFTER_GUESTS: u32 = 16;
+/// Events that an I/O thread takes along when it is called while it stands by; more wait for the turn that it begins.
+pub const STANDBY_EVENTS: usize = 8;
 /// Events that can call a sleeping I/O thread; there are four.
 pub const OUTSIDE_EVENTS: usize = 4;
 /// How long a thread that turns the reactor looks for events before it sleeps, in a brisk conversation only: about what

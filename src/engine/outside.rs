@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -13,8 +14,8 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
 
 use super::turns::Doorbell;
-use crate::limits::{GUEST_LEASE, OUTSIDE_EVENTS};
-use crate::sys::Alarm;
+use crate::limits::{GUEST_LEASE, OUTSIDE_EVENTS, STANDBY_AFTER_GUESTS};
+use crate::sys::{Alarm, standby};
 
 /// The reactor's own poll.
 const INSIDE: Token = Token(0);
@@ -29,6 +30,8 @@ pub(super) struct Outside {
     sleeper: Mutex<Sleeper>,
     registry: Registry,
     bell: mio::Waker,
+    /// Of the reactor's own poll.
+    waker: Arc<mio::Waker>,
     inside: RawFd,
     /// `None` where the system has nothing that counts in microseconds.
     lease: Option<Alarm>,
@@ -41,8 +44,8 @@ struct Sleeper {
 }
 
 impl Outside {
-    /// Around `inside`; `tails` calls too.
-    pub(super) fn new(inside: &Poll, tails: Option<&Alarm>) -> io::Result<Outside> {
+    /// Around `inside`, which `waker` wakes; `tails` calls too.
+    pub(super) fn new(inside: &Poll, waker: Arc<mio::Waker>, tails: Option<&Alarm>) -> io::Result<Outside> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let bell = mio::Waker::new(&registry, RING)?;
@@ -59,7 +62,7 @@ impl Outside {
             registry.register(&mut SourceFd(&lease.as_raw_fd()), LEASE, Interest::READABLE)?;
         }
         let sleeper = Mutex::new(Sleeper { poll, events: Events::with_capacity(OUTSIDE_EVENTS) });
-        Ok(Outside { sleeper, registry, bell, inside, lease, lease_ends: Mutex::new(None) })
+        Ok(Outside { sleeper, registry, bell, waker, inside, lease, lease_ends: Mutex::new(None) })
     }
 
     /// Sleeps until called, or until `timeout` has passed. Whether what waits to be written called.
@@ -103,5 +106,14 @@ impl Doorbell for Outside {
     fn ring(&self) {
         // The only error is a full counter, and then it has rung already.
         let _ = self.bell.wake();
+    }
+
+    fn call(&self) {
+        // As above.
+        let _ = self.waker.wake();
+    }
+
+    fn standby_after(&self) -> Option<u32> {
+        standby::IS_POSSIBLE.then_some(STANDBY_AFTER_GUESTS)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -18,12 +19,16 @@ use super::tails::Tails;
 use super::tempo::{Tempo, may_spin};
 use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
-use super::turns::{Doorbell, Station, Turns};
+use super::turns::{Doorbell, Post, Station, Turns};
 use crate::frames::Frames;
 use crate::limits::{
     BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, GUEST_LEASE, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX,
     TAIL_FEW_MAX,
 };
+use crate::sys::standby;
+
+#[cfg(all(test, not(loom), any(target_os = "linux", target_os = "android")))]
+mod tests;
 
 thread_local! {
     /// Address of the reactor that this thread turns.
@@ -40,7 +45,7 @@ pub(crate) struct Reactor {
     turns: Turns,
     outside: Outside,
     registry: Registry,
-    waker: mio::Waker,
+    waker: Arc<mio::Waker>,
     /// Whoever sits here should look for what it waits for.
     nudged: AtomicBool,
     /// The turning thread is in `poll`, or about to enter it.
@@ -72,7 +77,7 @@ impl Reactor {
     pub(crate) fn new() -> io::Result<Arc<Reactor>> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let waker = mio::Waker::new(&registry, WAKE)?;
+        let waker = Arc::new(mio::Waker::new(&registry, WAKE)?);
         let turning = Turning {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
@@ -81,7 +86,7 @@ impl Reactor {
             tasks: Vec::new(),
         };
         let tails = Tails::new(&registry, TAILS)?;
-        let outside = Outside::new(&turning.poll, tails.alarm())?;
+        let outside = Outside::new(&turning.poll, Arc::clone(&waker), tails.alarm())?;
         Ok(Arc::new(Reactor {
             tails,
             poll: Mutex::new(turning),
@@ -183,6 +188,7 @@ impl Reactor {
         self.stop.store(true, Ordering::SeqCst);
         self.inbox.lock().push(Task::Run(Box::new(|_| ())));
         self.wake();
+        self.turns.call_standby(&self.outside);
         self.outside.ring();
     }
 
@@ -191,10 +197,14 @@ impl Reactor {
         self.has_thread.store(true, Ordering::SeqCst);
         while !self.stop.load(Ordering::SeqCst) {
             // A panic is a bug of ours; it costs what was being done, not the host's other connections.
-            let work = std::panic::AssertUnwindSafe(|| match self.turns.begin_duty(Instant::now()) {
-                Some(station) => self.on_duty(station),
-                // Who is inside sees to what is due; looking again at once would only take the processor from it.
-                None => self.sleep_outside(GUEST_LEASE),
+            let work = std::panic::AssertUnwindSafe(|| {
+                let now = Instant::now();
+                match self.turns.next_post(&self.outside, now, self.has_work() || self.has_timer_due(now)) {
+                    Post::Duty(station) => self.on_duty(station),
+                    Post::Standby => self.stand_by(),
+                    // Who is inside sees to what is due; looking again at once would only take the processor from it.
+                    Post::Away => self.sleep_outside(GUEST_LEASE),
+                }
             });
             if let Ok(Err(_)) | Err(_) = std::panic::catch_unwind(work) {
                 std::thread::yield_now();
@@ -222,6 +232,7 @@ impl Reactor {
         let leave = Leave(self, station);
         match station {
             Station::Inside => self.turn_alone(None, false),
+            Station::Standby => self.turn_alone(Some(Duration::ZERO), false),
             Station::Outside => {
                 let turned = self.turn_alone(Some(Duration::ZERO), false);
                 drop(leave);
@@ -231,8 +242,50 @@ impl Reactor {
         }
     }
 
-    /// Sleeps until there is something to do and nobody to do it; for a timer `at_least` so long.
-    fn sleep_outside(&self, at_least: Duration) -> io::Result<()> {
+    /// Sleeps in the poll, where a guest may sleep too, and leaves to that one, or to the turn that comes next, what it
+    /// is woken with.
+    fn stand_by(&self) -> io::Result<()> {
+        // What called nobody before this thread was known to be here: work that no guest will see, or the end.
+        if self.stop.load(Ordering::SeqCst) || self.has_work() && !self.turns.is_occupied() {
+            return Ok(());
+        }
+        let at_least = if self.turns.is_occupied() { GUEST_LEASE } else { Duration::ZERO };
+        let timeout = self.until_noted_timer(at_least);
+        let mut tasks = Vec::new();
+        let (mut woken, mut alarm) = (false, false);
+        self.turns.settled();
+        let slept =
+            standby::wait(self.registry.as_raw_fd(), timeout, |happened| match Token(happened.token) {
+                WAKE => woken = true,
+                TAILS => alarm = true,
+                token => {
+                    let ready =
+                        Ready { read: happened.readable, write: happened.writable, closed: happened.closed };
+                    tasks.push(Task::Ready(token, ready));
+                }
+            });
+        let events = !tasks.is_empty();
+        if events {
+            self.inbox.lock().append(&mut tasks);
+        }
+        if (woken || events) && self.turns.is_occupied() {
+            self.turns.woken_for_guest(&self.outside);
+            if woken {
+                // It may have been meant for a guest that sleeps; if it does not, it looks for all that before it does.
+                let _ = self.waker.wake();
+            }
+        }
+        if events {
+            self.wake_sleeper();
+        }
+        if alarm {
+            self.tails.look(Instant::now());
+        }
+        slept
+    }
+
+    /// How long the I/O thread is to sleep, and a note of it for who adds timers.
+    fn until_noted_timer(&self, at_least: Duration) -> Option<Duration> {
         let until = {
             // Together: who adds an earlier timer meanwhile has to see what this sleep is about to miss.
             let timers = self.timers.lock();
@@ -240,7 +293,12 @@ impl Reactor {
             *self.outside_until.lock() = until;
             until
         };
-        let timeout = until.map(|until| until.saturating_duration_since(Instant::now()).max(at_least));
+        until.map(|until| until.saturating_duration_since(Instant::now()).max(at_least))
+    }
+
+    /// Sleeps until there is something to do and nobody to do it; for a timer `at_least` so long.
+    fn sleep_outside(&self, at_least: Duration) -> io::Result<()> {
+        let timeout = self.until_noted_timer(at_least);
         if self.outside.sleep(timeout)? {
             self.tails.look(Instant::now());
         }
@@ -292,6 +350,10 @@ impl Reactor {
 
     fn has_work(&self) -> bool {
         !self.inbox.lock().is_empty()
+    }
+
+    fn has_timer_due(&self, now: Instant) -> bool {
+        self.timers.lock().next_at().is_some_and(|at| at <= now)
     }
 
     /// Whether the I/O thread has to come when a guest leaves, which itself will see to input if it has taken out a lease.
@@ -347,6 +409,10 @@ impl Reactor {
             other => other.map(drop),
         };
         self.asleep.store(false, Ordering::SeqCst);
+        if self.stop.load(Ordering::Relaxed) {
+            // The I/O thread may sleep beside this one, and its call have woken this one.
+            self.turns.call_standby(&self.outside);
+        }
         polled?;
         let mut turn = Turn { now: Instant::now(), block, frames, relief: self.turns.relief() };
         for event in events.iter().filter(|event| event.token() != WAKE) {
@@ -354,16 +420,13 @@ impl Reactor {
                 self.tails.look(turn.now);
                 continue;
             }
-            let source = self.sources.lock().get(event.token());
-            if let Some(source) = source {
-                let closed = event.is_error() || event.is_read_closed() || event.is_write_closed();
-                let ready = Ready {
-                    read: event.is_readable() || closed,
-                    write: event.is_writable() || event.is_error() || event.is_write_closed(),
-                    closed,
-                };
-                source.ready(ready, &mut turn);
-            }
+            let closed = event.is_error() || event.is_read_closed() || event.is_write_closed();
+            let ready = Ready {
+                read: event.is_readable() || closed,
+                write: event.is_writable() || event.is_error() || event.is_write_closed(),
+                closed,
+            };
+            self.tell_ready(event.token(), ready, &mut turn);
         }
         self.fire_timers(&mut turn);
         self.run_tasks(tasks, &mut turn);
@@ -371,6 +434,13 @@ impl Reactor {
             self.tails.write();
         }
         Ok(())
+    }
+
+    fn tell_ready(&self, token: Token, ready: Ready, turn: &mut Turn<'_>) {
+        let source = self.sources.lock().get(token);
+        if let Some(source) = source {
+            source.ready(ready, turn);
+        }
     }
 
     /// Looks for events without sleeping, for a bounded time; whether there are some.
@@ -423,6 +493,7 @@ impl Reactor {
         for task in tasks.drain(..) {
             match task {
                 Task::Tell(source, notice) => source.notice(notice, turn),
+                Task::Ready(token, ready) => self.tell_ready(token, ready, turn),
                 Task::Run(run) => run(turn),
             }
         }
@@ -443,6 +514,10 @@ impl Seat<'_> {
     /// One turn. An error of kind `Interrupted` says that a signal handler ran in this thread.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.reactor.write_tails();
+        if self.reactor.turns.is_settling() {
+            // Of two who sleep the last is called, and that should be this one.
+            std::thread::yield_now();
+        }
         let began = Instant::now();
         let spin = may_spin() && self.reactor.tempo.lock().is_brisk(began);
         let turned = self.reactor.turn_alone(timeout, spin);

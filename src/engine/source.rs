@@ -57,6 +57,8 @@ impl Turn<'_> {
 pub(crate) enum Task {
     /// Tell a source.
     Tell(Arc<dyn Source>, Notice),
+    /// An event that somebody was woken with who does not turn.
+    Ready(Token, Ready),
     /// Anything rare.
     Run(Box<dyn FnOnce(&mut Turn<'_>) + Send>),
 }

@@ -5,6 +5,9 @@
 //! sleeps outside, and is called by the events themselves ([`Doorbell::arm`]); a guest that will be back in a moment
 //! leaves the bell off, and takes out a lease: the I/O thread comes when that runs out. Without guests the I/O thread
 //! sleeps inside, in the reactor's own poll, which costs less for each event; the first guest wakes it to take its place.
+//!
+//! With guests that come now and then it stands by: asleep in the reactor's own poll, but without the place. A guest
+//! sleeps there too, and the system calls whoever came last; so nothing has to be armed or disarmed.
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +31,10 @@ pub(super) trait Doorbell {
     fn lease(&self) -> bool;
     /// It comes at once.
     fn ring(&self);
+    /// The same for one that stands by; if a guest sleeps, that one may come in its stead.
+    fn call(&self);
+    /// After how many guests that left for long, one after the other, it is to stand by.
+    fn standby_after(&self) -> Option<u32>;
 }
 
 pub(super) struct Turns {
@@ -40,6 +47,10 @@ pub(super) struct Turns {
     parked: AtomicUsize,
     /// A guest waits for an I/O thread that is at work: what can be left to it should be.
     relief: AtomicBool,
+    /// The I/O thread sleeps in the reactor's poll, or is about to, and has not the place.
+    standby: AtomicBool,
+    /// It is on its way there. A guest that goes to sleep before it would be the second to be called.
+    settling: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +71,19 @@ struct Who {
     /// Events call the I/O thread.
     armed: bool,
     last_guest: Option<Instant>,
+    /// Guests, one after the other, that left for long; less what waking in their place has cost.
+    rare: u32,
+}
+
+/// What the I/O thread is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Post {
+    /// It has the place: turn.
+    Duty(Station),
+    /// Sleep in the reactor's own poll, and pass on what it is woken with.
+    Standby,
+    /// Sleep outside: somebody else turns, or is about to.
+    Away,
 }
 
 /// Where the I/O thread is to wait for events.
@@ -69,6 +93,8 @@ pub(super) enum Station {
     Inside,
     /// Where guests need not wake it.
     Outside,
+    /// In the reactor's own poll, without the place.
+    Standby,
 }
 
 impl Turns {
@@ -79,24 +105,41 @@ impl Turns {
             occupied: AtomicBool::new(false),
             parked: AtomicUsize::new(0),
             relief: AtomicBool::new(false),
+            standby: AtomicBool::new(false),
+            settling: AtomicBool::new(false),
         }
     }
 
-    /// The I/O thread's way in: where to wait for events. `None` when somebody else turns, or is about to.
-    pub(super) fn begin_duty(&self, now: Instant) -> Option<Station> {
+    /// What the I/O thread is to do next; `has_work` says that there is something that calls nobody by itself.
+    pub(super) fn next_post(&self, bell: &impl Doorbell, now: Instant, has_work: bool) -> Post {
         let mut who = self.who.lock();
+        let guest = who.turner == Turner::Guest;
+        let last_guest = who.last_guest.map(|at| now.saturating_duration_since(at));
+        let lately = guest || last_guest.is_some_and(|ago| ago < GUESTS_REMEMBERED);
+        let rare = lately && bell.standby_after().is_some_and(|guests| who.rare >= standby_price(guests));
+        let stands_by = rare && (guest || !has_work);
+        self.standby.store(stands_by, Ordering::SeqCst);
+        if stands_by {
+            return Post::Standby;
+        }
+        self.settling.store(false, Ordering::Relaxed);
         if who.turner != Turner::Nobody || who.wanted > 0 {
-            return None;
+            return Post::Away;
         }
         who.turner = Turner::Duty;
         self.occupied.store(true, Ordering::SeqCst);
-        let lately = who.last_guest.is_some_and(|at| now.saturating_duration_since(at) < GUESTS_REMEMBERED);
-        Some(if lately { Station::Outside } else { Station::Inside })
+        Post::Duty(match lately {
+            true if rare => Station::Standby,
+            true => Station::Outside,
+            false => Station::Inside,
+        })
     }
 
     /// The I/O thread's way out. Afterwards it looks for work once more, and if there is none sleeps outside; from the
-    /// station inside it comes straight back instead.
+    /// other stations it asks what to do next.
     pub(super) fn end_duty(&self, station: Station, bell: &impl Doorbell) {
+        // First: whoever finds the place empty has to know whom to call.
+        self.standby.store(station == Station::Standby, Ordering::SeqCst);
         self.occupied.store(false, Ordering::SeqCst);
         let mut who = self.who.lock();
         who.turner = Turner::Nobody;
@@ -105,6 +148,36 @@ impl Turns {
             bell.arm();
         }
         self.free.notify_all();
+    }
+
+    pub(super) fn is_occupied(&self) -> bool {
+        self.occupied.load(Ordering::SeqCst)
+    }
+
+    /// The I/O thread is about to go to sleep where it stands by.
+    pub(super) fn settled(&self) {
+        self.settling.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a guest had better let the I/O thread go to sleep first.
+    pub(super) fn is_settling(&self) -> bool {
+        self.settling.load(Ordering::Relaxed)
+    }
+
+    /// The I/O thread that stands by was woken in place of a guest. That may be so once, because it came after the guest;
+    /// if it happens often, so much is going on that standing by does not pay.
+    pub(super) fn woken_for_guest(&self, bell: &impl Doorbell) {
+        let price = bell.standby_after().map_or(0, standby_price);
+        let mut who = self.who.lock();
+        who.rare = who.rare.saturating_sub(price);
+        self.settling.store(who.rare >= price, Ordering::Relaxed);
+    }
+
+    /// Calls the I/O thread if it stands by; for who has the place and does not sleep.
+    pub(super) fn call_standby(&self, bell: &impl Doorbell) {
+        if self.standby.load(Ordering::SeqCst) {
+            bell.call();
+        }
     }
 
     /// Whether a guest waits to go on with what the I/O thread is doing.
@@ -194,12 +267,20 @@ impl Turns {
         who.turner = Turner::Nobody;
         who.last_guest = Some(now);
         self.occupied.store(false, Ordering::SeqCst);
-        let lease = back_soon && bell.lease();
+        let enough = bell.standby_after().unwrap_or(u32::MAX);
+        who.rare = if back_soon { 0 } else { who.rare.saturating_add(1).min(enough) };
+        let standby = self.standby.load(Ordering::SeqCst);
+        let lease = back_soon && !standby && bell.lease();
         if self.parked.load(Ordering::SeqCst) > 0 || has_work(lease) {
-            bell.ring();
-        } else if !lease {
-            who.armed = true;
-            bell.arm();
+            self.ring(bell);
+        } else if !lease && !standby {
+            if who.rare == enough {
+                self.settling.store(true, Ordering::Relaxed);
+                bell.ring();
+            } else {
+                who.armed = true;
+                bell.arm();
+            }
         }
         drop(who);
         self.free.notify_all();
@@ -208,10 +289,23 @@ impl Turns {
     /// There is work and nobody asleep over it: if the place is empty the I/O thread must come, for work that `can_wait`
     /// in a moment only: most likely a guest will be there before it.
     pub(super) fn work_arrived(&self, bell: &impl Doorbell, can_wait: bool) {
-        if self.occupied.load(Ordering::SeqCst) || (can_wait && bell.lease()) {
+        if self.occupied.load(Ordering::SeqCst) {
             return;
         }
-        bell.ring();
+        let standby = self.standby.load(Ordering::SeqCst);
+        if !(can_wait && !standby && bell.lease()) {
+            self.ring(bell);
+        }
+    }
+
+    fn ring(&self, bell: &impl Doorbell) {
+        if self.standby.load(Ordering::SeqCst) { bell.call() } else { bell.ring() }
+    }
+
+    /// Guests one after the other that left for long, while the I/O thread stands by.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn rarity(&self) -> Option<u32> {
+        self.standby.load(Ordering::SeqCst).then(|| self.who.lock().rare)
     }
 
     /// The calling thread waits for what a turn will bring, until the result is dropped.
@@ -220,6 +314,11 @@ impl Turns {
         self.work_arrived(bell, false);
         Parked { turns: self }
     }
+}
+
+/// Guests that one wake-up in the place of another costs.
+fn standby_price(guests: u32) -> u32 {
+    guests.div_ceil(2)
 }
 
 pub(crate) struct Parked<'a> {

@@ -9,6 +9,7 @@ mod fork;
 mod parker;
 mod sleep;
 mod socket;
+pub(crate) mod standby;
 mod thread;
 
 pub(crate) use alarm::Alarm;

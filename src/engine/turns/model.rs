@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use loom::thread::{self, JoinHandle};
 
-use super::world::{Choice, Task, World};
+use super::world::{BackSoon, Choice, Task, World};
 
 /// Switches of threads where none is needed; bugs of hand-overs need one or two.
 const PREEMPTIONS: usize = 2;
@@ -14,7 +14,13 @@ fn all_choices() -> Vec<Choice> {
     let mut choices = Vec::new();
     for bits in 0..8 {
         let [back_soon, leases, forgets] = [1, 2, 4].map(|bit| bits & bit != 0);
-        choices.push(Choice { back_soon, leases, forgets });
+        let back_soon = if back_soon { BackSoon::Always } else { BackSoon::Never };
+        choices.push(Choice { back_soon, leases, forgets, stands_by: false });
+    }
+    for (back_soon, forgets) in
+        [(BackSoon::Never, false), (BackSoon::Never, true), (BackSoon::Alternately, false)]
+    {
+        choices.push(Choice { back_soon, leases: true, forgets, stands_by: true });
     }
     choices
 }

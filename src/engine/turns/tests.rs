@@ -3,10 +3,12 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::world::{Choice, Polls, Task, World};
+use super::world::{BackSoon, Choice, Polls, Task, World};
 
-const BACK_SOON: Choice = Choice { back_soon: true, leases: true, forgets: false };
-const NOT_BACK_SOON: Choice = Choice { back_soon: false, leases: true, forgets: false };
+const BACK_SOON: Choice =
+    Choice { back_soon: BackSoon::Always, leases: true, forgets: false, stands_by: false };
+const NOT_BACK_SOON: Choice = Choice { back_soon: BackSoon::Never, ..BACK_SOON };
+const NOW_AND_THEN: Choice = Choice { stands_by: true, ..NOT_BACK_SOON };
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
@@ -188,12 +190,69 @@ fn stop_is_noticed_in_every_kind_of_wait() {
     lure_outside(&world);
     finish(&world, handle);
 
+    let (world, handle) = start(NOW_AND_THEN);
+    lure_into_standby(&world);
+    finish(&world, handle);
+
     // While a guest turns.
     let (world, handle) = start(BACK_SOON);
     lure_outside(&world);
     let seat = world.take_seat().expect("nobody is inside");
     finish(&world, handle);
     drop(seat);
+}
+
+/// After a first guest that left for long the I/O thread stands by.
+fn lure_into_standby(world: &World) {
+    until(world, "it sleeps inside", |polls| polls.sleeps_inside);
+    drop(world.take_seat().expect("a sleeping I/O thread is relieved"));
+    until(world, "it stands by", |polls| polls.stands_by);
+}
+
+#[test]
+fn standing_by_it_comes_for_what_nobody_else_is_there_for() {
+    let (world, handle) = start(NOW_AND_THEN);
+    lure_into_standby(&world);
+    assert!(!world.system.look(|polls| polls.armed));
+    world.system.event();
+    until_handled(&world, 1);
+    until(&world, "it stands by again", |polls| polls.stands_by);
+    world.submit(Task { can_wait: true });
+    until_handled(&world, 2);
+    until(&world, "it stands by again", |polls| polls.stands_by);
+    let seat = world.take_seat().expect("nobody is inside");
+    world.submit(Task { can_wait: false });
+    assert_eq!(world.handled(), 2, "the guest may still do it");
+    drop(seat);
+    until_handled(&world, 3);
+    finish(&world, handle);
+}
+
+#[test]
+fn standing_by_it_leaves_to_a_guest_what_it_was_woken_with() {
+    let (world, handle) = start(NOW_AND_THEN);
+    for _ in 0..100 {
+        let resting = |polls: &Polls| polls.stands_by || polls.sleeps_inside || polls.sleeps_outside;
+        until(&world, "it rests", resting);
+        let Some(seat) = world.take_seat() else { continue };
+        let handled = world.handled();
+        world.system.event();
+        while world.handled() == handled {
+            seat.turn();
+        }
+    }
+    finish(&world, handle);
+}
+
+#[test]
+fn guests_that_come_back_soon_end_the_standby() {
+    let (world, handle) = start(Choice { back_soon: BackSoon::Alternately, ..NOW_AND_THEN });
+    lure_into_standby(&world);
+    drop(world.take_seat().expect("nobody is inside"));
+    world.system.event();
+    until_handled(&world, 1);
+    until(&world, "it sleeps outside", |polls| polls.sleeps_outside && !polls.stands_by);
+    finish(&world, handle);
 }
 
 #[test]
@@ -215,16 +274,16 @@ fn the_place_a_guest_waits_for_goes_to_nobody_else() {
 
 #[test]
 fn the_io_thread_leaves_the_place_to_a_guest_that_waits_for_it() {
-    use super::{Station, Turner};
+    use super::{Post, Station, Turner};
     let world = World::new(BACK_SOON);
     let turns = &world.turns;
-    assert_eq!(turns.begin_duty(Instant::now()), Some(Station::Inside));
+    assert_eq!(turns.next_post(&world.system, Instant::now(), false), Post::Duty(Station::Inside));
     thread::scope(|scope| {
         let guest = scope.spawn(|| turns.begin_guest(&world.system, || true, || ()));
         wait_until("the guest waits", || turns.who.lock().wanted == 1);
         assert!(!turns.begin_guest(&world.system, || true, || ()), "the place is taken");
         turns.end_duty(Station::Inside, &world.system);
-        assert_eq!(turns.begin_duty(Instant::now()), None);
+        assert_eq!(turns.next_post(&world.system, Instant::now(), false), Post::Away);
         assert!(guest.join().expect("no panic"));
         assert_eq!(turns.who.lock().turner, Turner::Guest);
     });
@@ -232,10 +291,10 @@ fn the_io_thread_leaves_the_place_to_a_guest_that_waits_for_it() {
 
 #[test]
 fn an_io_thread_at_work_is_asked_to_leave_the_place() {
-    use super::{Station, Turner};
+    use super::{Post, Station, Turner};
     let world = World::new(BACK_SOON);
     let turns = &world.turns;
-    assert_eq!(turns.begin_duty(Instant::now()), Some(Station::Inside));
+    assert_eq!(turns.next_post(&world.system, Instant::now(), false), Post::Duty(Station::Inside));
     thread::scope(|scope| {
         // One wait may be over too early for a slow machine; who blocks comes again.
         let guest = scope.spawn(|| while !turns.begin_guest(&world.system, || false, || ()) {});
@@ -248,10 +307,10 @@ fn an_io_thread_at_work_is_asked_to_leave_the_place() {
 
 #[test]
 fn nobody_waits_long_for_an_io_thread_at_work() {
-    use super::Station;
+    use super::{Post, Station};
     let world = World::new(BACK_SOON);
     let turns = &world.turns;
-    assert_eq!(turns.begin_duty(Instant::now()), Some(Station::Inside));
+    assert_eq!(turns.next_post(&world.system, Instant::now(), false), Post::Duty(Station::Inside));
     assert!(!turns.begin_guest(&world.system, || false, || ()));
     assert!(!turns.relief().load(Ordering::SeqCst));
     turns.end_duty(Station::Outside, &world.system);
@@ -260,8 +319,14 @@ fn nobody_waits_long_for_an_io_thread_at_work() {
 
 #[test]
 fn all_work_is_done_and_all_callers_are_served_with_everybody_at_it() {
+    everybody_at_it(BACK_SOON);
+    everybody_at_it(NOW_AND_THEN);
+    everybody_at_it(Choice { back_soon: BackSoon::Alternately, ..NOW_AND_THEN });
+}
+
+fn everybody_at_it(choice: Choice) {
     const ROUNDS: usize = 300;
-    let (world, handle) = start(BACK_SOON);
+    let (world, handle) = start(choice);
     world.system.change(|polls| polls.time_stands_still = false);
     let callers: Vec<_> = (0..2)
         .map(|_| {

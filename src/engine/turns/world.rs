@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Doorbell, Parked, Station, Turns};
+use super::{Doorbell, Parked, Post, Station, Turns};
 use crate::engine::sync::{AtomicBool, Condvar, Mutex, Ordering};
 use crate::limits::GUESTS_REMEMBERED;
 
@@ -12,17 +12,31 @@ use crate::limits::GUESTS_REMEMBERED;
 #[derive(Clone, Copy)]
 pub(super) struct Choice {
     /// Guests say that they will be back in a moment.
-    pub(super) back_soon: bool,
+    pub(super) back_soon: BackSoon,
     /// The system has leases.
     pub(super) leases: bool,
     /// The I/O thread forgets at once that there were guests.
     pub(super) forgets: bool,
+    /// The system lets two sleep in one poll, and the I/O thread does so after the first guest that leaves for long.
+    pub(super) stands_by: bool,
+}
+
+/// The first guest is the last of them.
+const STANDBY_AFTER: u32 = 2;
+
+#[derive(Clone, Copy)]
+pub(super) enum BackSoon {
+    Always,
+    Never,
+    /// Every second time, beginning with one that is not.
+    Alternately,
 }
 
 pub(super) struct World {
     pub(super) turns: Turns,
     pub(super) system: System,
     choice: Choice,
+    guests: std::sync::atomic::AtomicUsize,
     start: Instant,
     /// The I/O thread has forgotten that there were guests.
     pub(super) forgotten: std::sync::atomic::AtomicBool,
@@ -65,6 +79,7 @@ pub(super) struct System {
     inside: Condvar,
     outside: Condvar,
     leases: bool,
+    stands_by: bool,
 }
 
 #[derive(Default)]
@@ -82,6 +97,7 @@ pub(super) struct Polls {
     /// No lease runs out.
     pub(super) time_stands_still: bool,
     pub(super) sleeps_inside: bool,
+    pub(super) stands_by: bool,
     pub(super) sleeps_outside: bool,
     /// How often the I/O thread was called outside.
     pub(super) calls: usize,
@@ -121,6 +137,19 @@ impl System {
             polls.woken = true;
             polls.came();
         });
+    }
+
+    /// The I/O thread waits inside, beside a guest or not. Which of two who wait is called is left open. How many events
+    /// it was called with, and whether the waker was used.
+    fn poll_standing_by(&self) -> (usize, bool) {
+        let mut polls = self.state.lock();
+        polls.stands_by = true;
+        while !polls.has_something() {
+            self.inside.wait(&mut polls);
+        }
+        polls.stands_by = false;
+        polls.calls += 1;
+        (std::mem::take(&mut polls.events), std::mem::take(&mut polls.woken))
     }
 
     /// Waits inside, unless it is to return at once; how many events there are.
@@ -176,6 +205,14 @@ impl Doorbell for System {
     fn ring(&self) {
         self.change(|polls| polls.rung = true);
     }
+
+    fn call(&self) {
+        self.wake();
+    }
+
+    fn standby_after(&self) -> Option<u32> {
+        self.stands_by.then_some(STANDBY_AFTER)
+    }
 }
 
 enum Bed<'a> {
@@ -188,7 +225,12 @@ pub(super) struct Seat<'a>(&'a World);
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let world = self.0;
-        let back_soon = world.choice.back_soon;
+        let guests = world.guests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let back_soon = match world.choice.back_soon {
+            BackSoon::Always => true,
+            BackSoon::Never => false,
+            BackSoon::Alternately => guests % 2 == 1,
+        };
         let has_work = |leased| world.inbox.lock().iter().any(|task| !(leased && task.can_wait));
         world.turns.end_guest(&world.system, world.start, back_soon, has_work);
     }
@@ -225,10 +267,19 @@ impl World {
     pub(super) fn new(choice: Choice) -> Arc<World> {
         let polls = Mutex::new(Polls::default());
         let (inside, outside) = (Condvar::new(), Condvar::new());
+        let turns = Turns::new();
+        turns.who.lock().rare = STANDBY_AFTER - 1;
         Arc::new(World {
-            turns: Turns::new(),
-            system: System { state: polls, inside, outside, leases: choice.leases },
+            turns,
+            system: System {
+                state: polls,
+                inside,
+                outside,
+                leases: choice.leases,
+                stands_by: choice.stands_by,
+            },
             choice,
+            guests: 0.into(),
             start: Instant::now(),
             forgotten: choice.forgets.into(),
             inbox: Mutex::new(Vec::new()),
@@ -246,18 +297,39 @@ impl World {
         while !self.stop.load(Ordering::SeqCst) {
             let forgotten = self.forgotten.load(std::sync::atomic::Ordering::Relaxed);
             let now = self.start + if forgotten { GUESTS_REMEMBERED } else { Duration::ZERO };
-            match self.turns.begin_duty(now) {
-                Some(station) => self.on_duty(station),
-                None => self.system.poll_outside(),
+            let has_work = !self.inbox.lock().is_empty();
+            match self.turns.next_post(&self.system, now, has_work) {
+                Post::Duty(station) => self.on_duty(station),
+                Post::Standby => self.stand_by(),
+                Post::Away => self.system.poll_outside(),
             }
         }
     }
 
     fn on_duty(&self, station: Station) {
-        self.turn_alone(station == Station::Outside);
+        self.turn_alone(station != Station::Inside);
         self.turns.end_duty(station, &self.system);
         if station == Station::Outside && self.inbox.lock().is_empty() {
             self.system.poll_outside();
+        }
+    }
+
+    fn stand_by(&self) {
+        if self.stop.load(Ordering::SeqCst) || !self.inbox.lock().is_empty() && !self.turns.is_occupied() {
+            return;
+        }
+        let (events, woken) = self.system.poll_standing_by();
+        if events > 0 {
+            self.inbox.lock().extend(vec![Task { can_wait: false }; events]);
+        }
+        if (woken || events > 0) && self.turns.is_occupied() {
+            self.turns.woken_for_guest(&self.system);
+            if woken {
+                self.system.wake();
+            }
+        }
+        if events > 0 {
+            self.wake_sleeper();
         }
     }
 
@@ -265,6 +337,7 @@ impl World {
         self.stop.store(true, Ordering::SeqCst);
         self.inbox.lock().push(Task { can_wait: false });
         self.wake();
+        self.turns.call_standby(&self.system);
         self.system.ring();
     }
 
@@ -275,6 +348,9 @@ impl World {
         let at_once = nudged || !self.inbox.lock().is_empty();
         let events = self.system.poll_inside(at_once || only_look);
         self.asleep.store(false, Ordering::SeqCst);
+        if self.stop.load(Ordering::SeqCst) {
+            self.turns.call_standby(&self.system);
+        }
         self.handle(events);
         let tasks = std::mem::take(&mut *self.inbox.lock());
         self.handle(tasks.len());
