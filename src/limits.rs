@@ -54,6 +54,15 @@ pub const BODY_GROWTH_STEP_BYTES: usize = 1024 * 1024;
 /// Largest length a frame may claim: no allocation can be larger, so a larger claim is never honest.
 pub const FRAME_MAX_BYTES: u64 = isize::MAX as u64 - 4096;
 
+/// A sender of a body from here up waits a moment where the wire is full: kernels' default buffers take less at once, and
+/// copying the rest, and then the next body as a whole, because the wire is still busy, costs more.
+pub const WIRE_WAIT_BODY_BYTES: usize = 256 * 1024;
+/// How long it waits for the wire to take more before it leaves the rest to others: so long as a peer that reads may need
+/// to be scheduled.
+pub const WIRE_WAIT: Duration = Duration::from_millis(1);
+/// The same for one body in all, however well it goes on: a call that may wait for the wire as long as that does not
+/// depend on the size of what it sends.
+pub const WIRE_WAIT_MAX: Duration = Duration::from_millis(10);
 /// Bodies from here up are read into a buffer of their own and written by reference: copying them twice costs more
 /// than another slice in a gather write.
 pub const BODY_BY_REFERENCE_BYTES: usize = 16 * 1024;

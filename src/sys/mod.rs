@@ -16,5 +16,7 @@ pub(crate) use alarm::Alarm;
 pub(crate) use event::Event;
 pub(crate) use fork::{forget_parent, generation};
 pub(crate) use parker::{Park, Parker};
-pub(crate) use socket::{error_text, has_unread_input, interface_index, read_body, unacknowledged_bytes};
+pub(crate) use socket::{
+    await_writable, error_text, has_unread_input, interface_index, read_body, unacknowledged_bytes,
+};
 pub(crate) use thread::spawn_masked;

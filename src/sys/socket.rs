@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use socket2::MaybeUninitSlice;
 
@@ -28,6 +29,15 @@ pub(crate) fn read_body(
     // SAFETY: recv filled the first `in_body` bytes of the spare capacity, and `in_body` is at most its length.
     unsafe { buffer.set_len(buffer.len() + in_body) };
     Ok((in_body, got - in_body))
+}
+
+/// Sleeps until there is room for a write, at most so long, in whole milliseconds. Whether there is, or an error to be
+/// found by writing; a signal handler that ran ends the wait too.
+pub(crate) fn await_writable(socket: &impl AsFd, timeout: Duration) -> bool {
+    let mut entry = libc::pollfd { fd: socket.as_fd().as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let ms = libc::c_int::try_from(timeout.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: one pollfd entry, valid for the call.
+    unsafe { libc::poll(&raw mut entry, 1, ms) > 0 }
 }
 
 /// Bytes that the peer's kernel has not acknowledged (tcp) or its program not read (Unix sockets).

@@ -14,6 +14,7 @@ pub(crate) mod tls;
 mod ws;
 
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use mio::{Interest, Registry, Token};
 use socket2::SockAddr;
@@ -70,6 +71,9 @@ pub(crate) trait Stream: Send + Sync {
     /// One gather write; never raises SIGPIPE. After `WouldBlock` the next write must begin with the same bytes: a
     /// carrier that transforms them may have begun.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Sleeps until the wire may have room again, at most so long; whether it may. A signal handler ends the wait.
+    fn await_room(&self, timeout: Duration) -> bool;
 
     /// Says that nothing more will be written.
     fn shutdown_write(&self);

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Registry, Token};
@@ -123,6 +124,10 @@ impl Stream for SocketStream {
             [one] => self.socket.send_with_flags(one, NO_SIGNAL),
             many => self.socket.send_vectored_with_flags(many, NO_SIGNAL),
         }
+    }
+
+    fn await_room(&self, timeout: Duration) -> bool {
+        sys::await_writable(&self.socket, timeout)
     }
 
     fn shutdown_write(&self) {

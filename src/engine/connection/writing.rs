@@ -3,12 +3,14 @@
 
 use std::io;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use super::Connection;
 use crate::engine::jobs::{self, Job, Jobs};
 use crate::engine::outbound::{Room, Written};
 use crate::engine::pace::{Flow, Writer};
 use crate::engine::source::{Notice, Source, Turn};
+use crate::limits::{WIRE_WAIT, WIRE_WAIT_MAX};
 use crate::message::Message;
 use crate::wire::ArrayHead;
 
@@ -19,11 +21,18 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Writes the frame that was claimed for; called without any socket's lock.
-    pub(crate) fn write(self, body: &[u8]) {
+    /// Writes the frame that was claimed for; called without any socket's lock. A caller that `may_wait` does so for a
+    /// bounded time where the wire is full and the peer reads: that costs less than copying what is left.
+    pub(crate) fn write(self, body: &[u8], may_wait: bool) {
         let connection = &self.connection;
         let write = |slices: &[io::IoSlice<'_>]| connection.stream.write(slices);
-        let written = connection.outbound.write_claimed(self.head.as_slice(), body, write);
+        let mut waiting = None;
+        let await_room = || {
+            may_wait
+                && waiting.get_or_insert_with(Instant::now).elapsed() < WIRE_WAIT_MAX
+                && connection.stream.await_room(WIRE_WAIT)
+        };
+        let written = connection.outbound.write_claimed(self.head.as_slice(), body, write, await_room);
         let mut jobs = Jobs::new();
         connection.after_writing(&written, &mut jobs);
         jobs::run(&mut jobs);

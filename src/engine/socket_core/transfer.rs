@@ -14,7 +14,7 @@ use crate::engine::outbound::Room;
 use crate::engine::pace::Flow;
 use crate::error::{Error, SendError};
 use crate::frames::{Frames, Taken};
-use crate::limits::{BODY_BY_REFERENCE_BYTES, FRAMES_SPARE_MAX_BYTES};
+use crate::limits::{BODY_BY_REFERENCE_BYTES, FRAMES_SPARE_MAX_BYTES, WIRE_WAIT_BODY_BYTES};
 use crate::message::Message;
 use crate::protocol::{PipeId, RecvRefusal, Rejected, SendRefusal};
 
@@ -24,7 +24,7 @@ impl Core {
     pub(crate) fn send(&self, message: Message, patience: Patience) -> Result<(), SendError> {
         // A small body is copied straight to where it leaves from, and the message moved no further than here.
         if message.is_plain() && message.len() < BODY_BY_REFERENCE_BYTES {
-            match self.try_send_body(message.body()) {
+            match self.try_send_body(message.body(), patience) {
                 Ok(true) => return Ok(()),
                 Ok(false) => (),
                 Err(error) => return Err(SendError { error, message }),
@@ -72,14 +72,14 @@ impl Core {
 
     /// Sends a copy of `body`, waiting as `patience` says. A small one is copied straight to where it leaves from.
     pub(crate) fn send_body(&self, body: &[u8], patience: Patience) -> Result<(), Error> {
-        if self.try_send_body(body)? {
+        if self.try_send_body(body, patience)? {
             return Ok(());
         }
         self.send_message(copy_of(body)?, patience).map_err(|refused| refused.error)
     }
 
     /// False says that the pattern has to see a message.
-    fn try_send_body(&self, body: &[u8]) -> Result<bool, Error> {
+    fn try_send_body(&self, body: &[u8], patience: Patience) -> Result<bool, Error> {
         if self.is_inherited() {
             return Err(Error::Closed);
         }
@@ -107,9 +107,11 @@ impl Core {
             state.announce(&mut jobs);
         }
         state.stats.sent(body.len());
+        // With several peers, another could be written to meanwhile.
+        let may_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
         drop(guard);
         if let Some(claim) = claim {
-            claim.write(body);
+            claim.write(body, may_wait);
         }
         jobs::run(&mut jobs);
         Ok(true)

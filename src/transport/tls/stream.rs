@@ -9,6 +9,7 @@
 
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use mio::{Registry, Token};
 use parking_lot::{Mutex, MutexGuard};
@@ -283,6 +284,10 @@ impl Stream for TlsStream {
 
     fn watches_writability_on_demand(&self) -> bool {
         self.socket.watches_writability_on_demand()
+    }
+
+    fn await_room(&self, timeout: Duration) -> bool {
+        self.socket.await_room(timeout)
     }
 
     fn finish_connect(&self) -> io::Result<bool> {
