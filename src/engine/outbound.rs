@@ -298,19 +298,27 @@ fn keep_rest(flight: &mut SendQueue, head: &[u8], body: &[u8], written: usize) -
     Ok(())
 }
 
+fn write_slices(
+    flight: &SendQueue,
+    write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut slices: SmallVec<[IoSlice<'_>; GATHER_SLICES_MAX]> = SmallVec::new();
+    flight.slices(&mut slices);
+    write(&slices)
+}
+
 fn write_all(
     flight: &mut SendQueue,
     write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
 ) -> io::Result<()> {
     while !flight.is_empty() {
-        let mut slices: SmallVec<[IoSlice<'_>; GATHER_SLICES_MAX]> = SmallVec::new();
-        flight.slices(&mut slices);
-        match write(&slices) {
+        let written = match flight.only_slice() {
+            Some(slice) => write(&[IoSlice::new(slice)]),
+            None => write_slices(flight, write),
+        };
+        match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                drop(slices);
-                flight.advance(written);
-            }
+            Ok(written) => flight.advance(written),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
             Err(error) => return Err(error),
         }

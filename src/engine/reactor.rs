@@ -311,7 +311,7 @@ impl Reactor {
         if !self.turns.begin_turn(&self.outside, timeout) {
             return Ok(());
         }
-        let turned = Seat { reactor: self }.turn(timeout);
+        let turned = Seat { reactor: self, now: Cell::new(Instant::now()) }.turn(timeout);
         match turned {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             other => other,
@@ -331,10 +331,11 @@ impl Reactor {
         if !self.turns.begin_guest(&self.outside, is_asleep, wake) {
             return None;
         }
-        self.tempo.lock().came_back(Instant::now());
+        let now = Instant::now();
+        self.tempo.lock().came_back(now);
         // Whatever this thread will wait for is registered after this.
         self.nudged.store(false, Ordering::SeqCst);
-        Some(Seat { reactor: self })
+        Some(Seat { reactor: self, now: Cell::new(now) })
     }
 
     /// Ends the turn of a thread that sits here and waits for something of its own.
@@ -508,6 +509,8 @@ impl Reactor {
 /// The right to turn a reactor, given back when dropped.
 pub(crate) struct Seat<'a> {
     reactor: &'a Reactor,
+    /// When somebody sat down, or the last turn was over.
+    now: Cell<Instant>,
 }
 
 impl Seat<'_> {
@@ -518,10 +521,11 @@ impl Seat<'_> {
             // Of two who sleep the last is called, and that should be this one.
             std::thread::yield_now();
         }
-        let began = Instant::now();
+        let began = self.now.get();
         let spin = may_spin() && self.reactor.tempo.lock().is_brisk(began);
         let turned = self.reactor.turn_alone(timeout, spin);
-        self.reactor.tempo.lock().note(began, Instant::now());
+        self.now.set(Instant::now());
+        self.reactor.tempo.lock().note(began, self.now.get());
         turned
     }
 }
@@ -529,9 +533,8 @@ impl Seat<'_> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let reactor = self.reactor;
-        let now = Instant::now();
         let back_soon = reactor.tempo.lock().is_back_soon();
         let has_work = |leased| reactor.has_work_for_others(leased);
-        reactor.turns.end_guest(&reactor.outside, now, back_soon, has_work);
+        reactor.turns.end_guest(&reactor.outside, self.now.get(), back_soon, has_work);
     }
 }

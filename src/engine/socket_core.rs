@@ -349,7 +349,14 @@ impl Source for Core {
 
 impl State {
     /// The drain rule: does everything the pattern asked for, and tells it which pipes are full.
+    #[inline]
     fn carry_out(&mut self, now: Instant, jobs: &mut Jobs) {
+        if !self.fx.is_empty() {
+            self.carry_out_all(now, jobs);
+        }
+    }
+
+    fn carry_out_all(&mut self, now: Instant, jobs: &mut Jobs) {
         loop {
             let flow = self.flow();
             while let Some((pipe, message)) = self.fx.transmit.pop_front() {

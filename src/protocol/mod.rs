@@ -240,6 +240,12 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// Whether there is nothing to be done.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.transmit.is_empty() && self.release.is_empty() && self.close.is_empty()
+    }
+
     pub(crate) fn transmit(&mut self, pipe: PipeId, message: Message) {
         self.transmit.push_back((pipe, message));
     }

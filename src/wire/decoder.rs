@@ -93,6 +93,9 @@ fn check_head(head: &[u8], typed: bool, max_payload: Option<usize>) -> Result<Op
 
 impl Decoder for LengthDecoder {
     fn next(&mut self, input: &mut &[u8], max_payload: Option<usize>) -> Result<Option<Event>, WireError> {
+        if input.is_empty() && matches!(self.state, State::Head(_)) {
+            return Ok(None);
+        }
         let typed = self.typed;
         let head_len = if typed { HEAD_MAX_BYTES } else { LENGTH_BYTES };
         loop {

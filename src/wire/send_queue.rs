@@ -83,6 +83,11 @@ impl SendQueue {
         other.clear();
     }
 
+    /// All of it, if that is one slice.
+    pub(crate) fn only_slice(&self) -> Option<&[u8]> {
+        self.chunks.is_empty().then(|| self.unwritten_tail())
+    }
+
     /// The front of the queue as slices for one gather write. `out` is cleared first.
     pub(crate) fn slices<'a>(&'a self, out: &mut smallvec::SmallVec<[IoSlice<'a>; GATHER_SLICES_MAX]>) {
         out.clear();
@@ -96,6 +101,9 @@ impl SendQueue {
     /// `written` bytes of the front have left.
     pub(crate) fn advance(&mut self, mut written: usize) {
         debug_assert!(written <= self.bytes);
+        if written == self.bytes {
+            return self.clear();
+        }
         self.bytes = self.bytes.saturating_sub(written);
         while let Some(front) = self.chunks.front_mut() {
             if written < front.len() {
@@ -106,14 +114,13 @@ impl SendQueue {
             self.chunks.pop_front();
         }
         self.tail_start = self.tail_start.saturating_add(written).min(self.tail.len());
-        if self.bytes == 0 {
-            self.clear();
-        }
     }
 
     /// Forgets everything; the buffer stays for the next messages.
     pub(crate) fn clear(&mut self) {
-        self.chunks.clear();
+        if !self.chunks.is_empty() {
+            self.chunks.clear();
+        }
         self.tail.clear();
         self.tail_start = 0;
         self.bytes = 0;

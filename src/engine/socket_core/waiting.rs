@@ -160,23 +160,29 @@ impl Core {
         moves: usize,
         patience: &mut Patience,
     ) -> Result<(), Error> {
-        if let Patience::AsSet { interruptible } = *patience {
-            let timeout = self.open_state(|state| match direction {
+        let (timeout, has_network) = self.open_state(|state| {
+            let timeout = match direction {
                 Direction::Send => state.options.send_timeout,
                 Direction::Recv => state.options.recv_timeout,
-            })?;
+            };
+            (timeout, !state.connections.is_empty())
+        })?;
+        if let Patience::AsSet { interruptible } = *patience {
             *patience = Patience::for_timeout(timeout, interruptible);
         }
         let Patience::Until { deadline, interruptible } = *patience else { return Err(Error::WouldBlock) };
         if deadline.is_some_and(|at| at <= Instant::now()) {
             return Err(Error::TimedOut);
         }
-        let began = Instant::now();
-        if self.spin_for(direction, moves, began, deadline) {
+        // Where there are connections the reactor keeps the tempo.
+        let began = if has_network { None } else { Some(Instant::now()) };
+        if let Some(began) = began
+            && self.spin_for(direction, moves, began, deadline)
+        {
             self.tempo(direction).lock().note(began, Instant::now());
             return Ok(());
         }
-        let reactor = self.shared_reactor();
+        let reactor = if has_network { self.only_reactor() } else { None };
         let bed = Bed::make(reactor.as_ref())?;
         let registered = self.open_state(|state| {
             // What happened since the caller looked would not be announced to it.
@@ -192,7 +198,9 @@ impl Core {
         let until = [deadline, wake_at].into_iter().flatten().min();
         let slept = self.sleep(&bed, until);
         drop(bed);
-        self.tempo(direction).lock().note(began, Instant::now());
+        if let Some(began) = began {
+            self.tempo(direction).lock().note(began, Instant::now());
+        }
         self.leave(direction, id)?;
         match slept {
             Park::Interrupted if interruptible => Err(Error::Interrupted),
@@ -217,11 +225,8 @@ impl Core {
         if !may_spin() || !self.tempo(direction).lock().is_brisk(began) {
             return false;
         }
-        {
-            let state = self.state.lock();
-            if !state.connections.is_empty() || state.pipes.len() == 0 {
-                return false;
-            }
+        if self.state.lock().pipes.len() == 0 {
+            return false;
         }
         let mut end = began + SPIN_MAX;
         if let Some(deadline) = deadline {
@@ -253,9 +258,12 @@ impl Core {
 
     /// The reactor that brings what this socket waits for, if it is one: a thread that blocks may turn it.
     pub(crate) fn shared_reactor(&self) -> Option<Arc<Reactor>> {
-        let engine = &self.engine.get()?.engine;
         let has_network = self.open_state(|state| !state.connections.is_empty()).unwrap_or(false);
-        if has_network { engine.only_reactor() } else { None }
+        if has_network { self.only_reactor() } else { None }
+    }
+
+    fn only_reactor(&self) -> Option<Arc<Reactor>> {
+        self.engine.get()?.engine.only_reactor()
     }
 
     pub(crate) fn sleep(&self, bed: &Bed<'_>, until: Option<Instant>) -> Park {
