@@ -174,9 +174,15 @@ pub const KEEPALIVE_PROBES: u32 = 4;
 pub const RESOLVER_THREADS_MAX: usize = 8;
 /// Messages a device moves in one direction before it looks at the other again.
 pub const DEVICE_BURST_MESSAGES: usize = 64;
-/// How long the I/O thread leaves it to a thread in a brisk conversation to come back and turn the reactor. What arrives
-/// meanwhile waits that long at most.
-pub const GUEST_LEASE: Duration = Duration::from_millis(1);
+/// A thread that was away for less than this and did not wait long is expected back as soon. So it is with a client that
+/// asks every millisecond: calling the I/O thread for each answer that is quicker than the client would cost a wake-up.
+pub const GUEST_AWAY_MAX: Duration = Duration::from_millis(2);
+/// How long the I/O thread leaves it to a thread that is expected to come back and turn the reactor. What arrives
+/// meanwhile waits that long at most. It is prolonged when less than an absence is left, so that not every message costs
+/// the setting of an alarm.
+pub const GUEST_LEASE: Duration = Duration::from_millis(4);
+/// For so long the I/O thread leaves a timer that is due to who has its place.
+pub const GUEST_TIMER_MAX: Duration = Duration::from_millis(1);
 /// How long a thread that is about to block waits for an I/O thread at work to leave it its place: a few reads. Longer,
 /// and being woken by it costs less.
 pub const RELIEF_WAIT_MAX: Duration = Duration::from_micros(100);

@@ -14,7 +14,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
 
 use super::turns::Doorbell;
-use crate::limits::{GUEST_LEASE, OUTSIDE_EVENTS, STANDBY_AFTER_GUESTS};
+use crate::limits::{GUEST_AWAY_MAX, GUEST_LEASE, OUTSIDE_EVENTS, STANDBY_AFTER_GUESTS};
 use crate::sys::{Alarm, standby};
 
 /// The reactor's own poll.
@@ -96,7 +96,7 @@ impl Doorbell for Outside {
         let now = Instant::now();
         let mut ends = self.lease_ends.lock();
         // Setting it each time would cost a system call for each message of a conversation.
-        if ends.is_none_or(|ends| ends < now + GUEST_LEASE / 2) {
+        if ends.is_none_or(|ends| ends < now + GUEST_AWAY_MAX) {
             *ends = Some(now + GUEST_LEASE);
             alarm.set(GUEST_LEASE);
         }

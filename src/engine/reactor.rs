@@ -22,7 +22,7 @@ pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Post, Station, Turns};
 use crate::frames::Frames;
 use crate::limits::{
-    BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, GUEST_LEASE, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX,
+    BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, GUEST_TIMER_MAX, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX,
     TAIL_FEW_MAX,
 };
 use crate::sys::standby;
@@ -203,7 +203,7 @@ impl Reactor {
                     Post::Duty(station) => self.on_duty(station),
                     Post::Standby => self.stand_by(),
                     // Who is inside sees to what is due; looking again at once would only take the processor from it.
-                    Post::Away => self.sleep_outside(GUEST_LEASE),
+                    Post::Away => self.sleep_outside(GUEST_TIMER_MAX),
                 }
             });
             if let Ok(Err(_)) | Err(_) = std::panic::catch_unwind(work) {
@@ -249,7 +249,7 @@ impl Reactor {
         if self.stop.load(Ordering::SeqCst) || self.has_work() && !self.turns.is_occupied() {
             return Ok(());
         }
-        let at_least = if self.turns.is_occupied() { GUEST_LEASE } else { Duration::ZERO };
+        let at_least = if self.turns.is_occupied() { GUEST_TIMER_MAX } else { Duration::ZERO };
         let timeout = self.until_noted_timer(at_least);
         let mut tasks = Vec::new();
         let (mut woken, mut alarm) = (false, false);

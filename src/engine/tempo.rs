@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::limits::{
-    GUEST_LEASE, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_PENALTY_MAX_WAITS, SPIN_PENALTY_MIN_WAITS,
+    GUEST_AWAY_MAX, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_PENALTY_MAX_WAITS, SPIN_PENALTY_MIN_WAITS,
 };
 
 /// Environment variable that switches spinning off when it is `0`; see [`set_spinning`].
@@ -70,7 +70,7 @@ impl Tempo {
 
     /// Whether who leaves now will most likely wait again in a moment.
     pub(super) fn is_back_soon(&self) -> bool {
-        self.away < GUEST_LEASE && self.last_wait < SPIN_IF_WAITED_BELOW
+        self.away < GUEST_AWAY_MAX && self.last_wait < SPIN_IF_WAITED_BELOW
     }
 
     /// How spinning ended. In vain it was most likely because the peer waits for this very processor.
