@@ -58,7 +58,7 @@ pub const FRAME_MAX_BYTES: u64 = isize::MAX as u64 - 4096;
 /// copying the rest, and then the next body as a whole, because the wire is still busy, costs more.
 pub const WIRE_WAIT_BODY_BYTES: usize = 256 * 1024;
 /// How long it waits for the wire to take more before it leaves the rest to others: so long as a peer that reads may need
-/// to be scheduled.
+/// to be scheduled. In vain it is where the peer waits for this very thread; then it is given up for longer each time.
 pub const WIRE_WAIT: Duration = Duration::from_millis(1);
 /// The same for one body in all, however well it goes on: a call that may wait for the wire as long as that does not
 /// depend on the size of what it sends.
@@ -203,10 +203,11 @@ pub const SPIN_MAX: Duration = Duration::from_micros(50);
 pub const SPIN_IF_AWAY_BELOW: Duration = Duration::from_micros(100);
 /// ... and the last wait was shorter than this. Rare traffic never spins.
 pub const SPIN_IF_WAITED_BELOW: Duration = Duration::from_micros(150);
-/// Spinning in vain is followed by so many waits that do not, twice as many each time it happens again...
-pub const SPIN_PENALTY_MIN_WAITS: u32 = 4;
+/// What was tried in vain, spinning or waiting for a wire, is not for so many chances, twice as many each time it happens
+/// again...
+pub const TRIAL_PENALTY_MIN: u32 = 4;
 /// ... up to this: then a vain one costs less than a hundredth of what it could save.
-pub const SPIN_PENALTY_MAX_WAITS: u32 = 512;
+pub const TRIAL_PENALTY_MAX: u32 = 512;
 /// Looks between two looks at the clock while spinning, which costs as much as ten of them.
 pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
 /// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.

@@ -20,6 +20,7 @@ mod sync;
 mod tails;
 mod tempo;
 mod timers;
+mod trial;
 mod turns;
 mod waiters;
 

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::credit::Credit;
 use super::pace::{Flow, Pace, Wire, Writer};
+use super::trial::Trial;
 use crate::limits::{BUFFERS_IDLE_AFTER, GATHER_SLICES_MAX};
 use crate::wire::SendQueue;
 
@@ -32,6 +33,8 @@ struct Queue {
     /// A writable event came since the writer last looked.
     writable_again: bool,
     pace: Pace,
+    /// Waiting for a full wire to take more.
+    waits: Trial,
     /// Whoever turns the reactor will look later whether buffers can be given back.
     tidying: bool,
     /// Nothing will ever leave any more.
@@ -68,6 +71,7 @@ impl Outbound {
                 blocked: false,
                 writable_again: false,
                 pace: Pace::default(),
+                waits: Trial::default(),
                 tidying: false,
                 dead: false,
                 bytes_in_flight: 0,
@@ -166,8 +170,9 @@ impl Outbound {
 
     /// Claims the wire for a frame of `bytes` that the caller is about to write itself, if nothing is before it. Called
     /// under the socket's lock, which fixes the order of messages; then call
-    /// [`write_claimed`](Outbound::write_claimed).
-    pub(crate) fn claim(&self, bytes: usize) -> Option<Room> {
+    /// [`write_claimed`](Outbound::write_claimed). The second value says whether a caller that `could_wait` should, where
+    /// the wire is full.
+    pub(crate) fn claim(&self, bytes: usize, could_wait: bool) -> Option<(Room, bool)> {
         let mut queue = self.queue.lock();
         let idle = !queue.writing && !queue.blocked && queue.waiting.is_empty() && queue.bytes_in_flight == 0;
         if queue.dead || !idle || queue.credit.is_full() {
@@ -177,21 +182,24 @@ impl Outbound {
         queue.writable_again = false;
         queue.bytes_in_flight = bytes;
         let full = queue.credit.charge(bytes);
-        Some(if full { Room::Full } else { Room::Free })
+        let room = if full { Room::Full } else { Room::Free };
+        Some((room, could_wait && queue.waits.takes()))
     }
 
     /// Writes a claimed frame from where it lies; what the wire does not take is copied, and follows as soon as it can.
-    /// `await_room` says whether the full wire has room again, or that it is not to be waited for any longer.
+    /// `await_room` says whether the full wire has room again, or that it is not to be waited for any longer; without it
+    /// nobody waits.
     pub(crate) fn write_claimed(
         &self,
         head: &[u8],
         body: &[u8],
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-        mut await_room: impl FnMut() -> bool,
+        mut await_room: Option<impl FnMut() -> bool>,
     ) -> Written {
         let mut flight = self.flight.lock();
         let all = head.len().saturating_add(body.len());
         let mut written = 0_usize;
+        let mut waited = None;
         let result = loop {
             let rest_of_head = head.get(written..).unwrap_or_default();
             let rest_of_body = body.get(written.saturating_sub(head.len())..).unwrap_or_default();
@@ -200,7 +208,8 @@ impl Outbound {
                 Ok(more) => written = written.saturating_add(more),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !await_room() {
+                    waited = await_room.as_mut().map(|await_room| await_room());
+                    if waited != Some(true) {
                         break Ok(());
                     }
                 }
@@ -214,6 +223,9 @@ impl Outbound {
         let left = flight.len();
         drop(flight);
         let mut queue = self.queue.lock();
+        if let Some(well) = waited {
+            queue.waits.ended(well);
+        }
         let outcome = self.written(&mut queue, head.len() + body.len() - left, left, result);
         drop(queue);
         if outcome.error.is_some() {
@@ -354,12 +366,12 @@ mod tests {
 
     /// Claims and writes a frame; `more` is the room that each wait brings, and the first that brings none is the last.
     fn write_claimed(outbound: &Outbound, room: usize, more: &[usize]) -> (Written, Vec<u8>) {
-        assert_eq!(outbound.claim(HEAD.len() + BODY.len()), Some(Room::Free));
+        assert_eq!(outbound.claim(HEAD.len() + BODY.len(), true), Some((Room::Free, true)));
         let wire = std::cell::RefCell::new(Wire { room, taken: Vec::new() });
         let mut waits = more.iter();
         let await_room = || waits.next().inspect(|more| wire.borrow_mut().room += **more).is_some();
         let written =
-            outbound.write_claimed(HEAD, BODY, |slices| wire.borrow_mut().write(slices), await_room);
+            outbound.write_claimed(HEAD, BODY, |slices| wire.borrow_mut().write(slices), Some(await_room));
         (written, wire.into_inner().taken)
     }
 
@@ -384,22 +396,23 @@ mod tests {
             let (written, mut taken) = write_claimed(&outbound, first, &[]);
             assert!(written.blocked && written.error.is_none());
             assert_eq!((taken.len(), outbound.pending()), (first, frame().len() - first));
-            assert!(outbound.claim(1).is_none(), "something is before it");
+            assert!(outbound.claim(1, true).is_none(), "something is before it");
             assert!(outbound.writable());
             let mut wire = Wire { room: usize::MAX, taken: Vec::new() };
             assert!(!outbound.write_out(|slices| wire.write(slices)).blocked);
             taken.append(&mut wire.taken);
             assert_eq!((taken, outbound.pending()), (frame(), 0));
+            assert_eq!(outbound.claim(1, true), Some((Room::Free, false)), "waiting was in vain");
         }
     }
 
     #[test]
     fn an_error_ends_it_and_nothing_is_left() {
         let outbound = Outbound::new(1 << 20);
-        assert_eq!(outbound.claim(HEAD.len() + BODY.len()), Some(Room::Free));
+        assert_eq!(outbound.claim(HEAD.len() + BODY.len(), false), Some((Room::Free, false)));
         let broken = |_: &[IoSlice<'_>]| Err(io::ErrorKind::BrokenPipe.into());
-        let written = outbound.write_claimed(HEAD, BODY, broken, || true);
+        let written = outbound.write_claimed(HEAD, BODY, broken, None::<fn() -> bool>);
         assert_eq!(written.error.map(|error| error.kind()), Some(io::ErrorKind::BrokenPipe));
-        assert!(outbound.claim(1).is_none());
+        assert!(outbound.claim(1, false).is_none());
     }
 }

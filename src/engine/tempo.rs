@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::limits::{
-    GUEST_AWAY_MAX, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_PENALTY_MAX_WAITS, SPIN_PENALTY_MIN_WAITS,
-};
+use super::trial::Trial;
+use crate::limits::{GUEST_AWAY_MAX, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW};
 
 /// Environment variable that switches spinning off when it is `0`; see [`set_spinning`].
 ///
@@ -46,21 +45,14 @@ pub(super) struct Tempo {
     last_wait: Duration,
     /// How long whoever waits now, or waited last, had been away.
     away: Duration,
-    /// Waits that do not spin because it was in vain lately, and how many the next vain one will cost.
-    pause: u32,
-    penalty: u32,
+    spinning: Trial,
 }
 
 impl Tempo {
     /// Whether to spin: the next event is probably nearer than a wake-up takes.
     pub(super) fn is_brisk(&mut self, now: Instant) -> bool {
         let away = self.left.map_or(Duration::MAX, |left| now.saturating_duration_since(left));
-        let brisk = away < SPIN_IF_AWAY_BELOW && self.last_wait < SPIN_IF_WAITED_BELOW;
-        if brisk && self.pause > 0 {
-            self.pause -= 1;
-            return false;
-        }
-        brisk
+        away < SPIN_IF_AWAY_BELOW && self.last_wait < SPIN_IF_WAITED_BELOW && self.spinning.takes()
     }
 
     /// Somebody is about to wait.
@@ -75,12 +67,7 @@ impl Tempo {
 
     /// How spinning ended. In vain it was most likely because the peer waits for this very processor.
     pub(super) fn spun(&mut self, found: bool) {
-        if found {
-            self.penalty /= 2;
-        } else {
-            self.penalty = (2 * self.penalty).clamp(SPIN_PENALTY_MIN_WAITS, SPIN_PENALTY_MAX_WAITS);
-            self.pause = self.penalty;
-        }
+        self.spinning.ended(found);
     }
 
     pub(super) fn note(&mut self, began: Instant, ended: Instant) {
@@ -103,6 +90,7 @@ pub(super) fn may_spin() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::TRIAL_PENALTY_MAX;
 
     #[test]
     fn only_brisk_conversations_spin() {
@@ -126,20 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn spinning_in_vain_is_given_up_for_longer_each_time() {
+    fn spinning_in_vain_is_given_up_for_a_while() {
         let start = Instant::now();
         let mut tempo = Tempo { left: Some(start), ..Tempo::default() };
-        let mut pauses = Vec::new();
-        for _ in 0..10 {
-            tempo.spun(false);
-            pauses.push((0..).take_while(|_| !tempo.is_brisk(start)).count());
-        }
-        let expected: Vec<_> =
-            (0..10).map(|n| (SPIN_PENALTY_MIN_WAITS << n).min(SPIN_PENALTY_MAX_WAITS) as usize).collect();
-        assert_eq!(pauses, expected);
-        (0..20).for_each(|_| tempo.spun(true));
         assert!(tempo.is_brisk(start));
         tempo.spun(false);
-        assert_eq!(tempo.pause, SPIN_PENALTY_MIN_WAITS);
+        assert!(!tempo.is_brisk(start));
+        assert!((0..TRIAL_PENALTY_MAX).any(|_| tempo.is_brisk(start)));
     }
 }

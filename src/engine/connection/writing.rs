@@ -18,20 +18,20 @@ use crate::wire::ArrayHead;
 pub(crate) struct Claim {
     connection: Arc<Connection>,
     head: ArrayHead,
+    /// To wait for a bounded time where the wire is full and the peer reads, which costs less than copying what is left.
+    waits: bool,
 }
 
 impl Claim {
-    /// Writes the frame that was claimed for; called without any socket's lock. A caller that `may_wait` does so for a
-    /// bounded time where the wire is full and the peer reads: that costs less than copying what is left.
-    pub(crate) fn write(self, body: &[u8], may_wait: bool) {
+    /// Writes the frame that was claimed for; called without any socket's lock.
+    pub(crate) fn write(self, body: &[u8]) {
         let connection = &self.connection;
         let write = |slices: &[io::IoSlice<'_>]| connection.stream.write(slices);
-        let mut waiting = None;
-        let await_room = || {
-            may_wait
-                && waiting.get_or_insert_with(Instant::now).elapsed() < WIRE_WAIT_MAX
+        let mut began = None;
+        let await_room = self.waits.then_some(|| {
+            began.get_or_insert_with(Instant::now).elapsed() < WIRE_WAIT_MAX
                 && connection.stream.await_room(WIRE_WAIT)
-        };
+        });
         let written = connection.outbound.write_claimed(self.head.as_slice(), body, write, await_room);
         let mut jobs = Jobs::new();
         connection.after_writing(&written, &mut jobs);
@@ -55,12 +55,12 @@ impl Connection {
     }
 
     /// Claims the wire for a large body that the caller writes itself, from where it lies; called under the socket's
-    /// lock. `None` if something is before it.
-    pub(crate) fn claim(&self, len: usize) -> Option<(Claim, Room)> {
+    /// lock. `None` if something is before it. It `could_wait` for a full wire, if that pays.
+    pub(crate) fn claim(&self, len: usize, could_wait: bool) -> Option<(Claim, Room)> {
         let head = self.encoder.head(len)?;
         let connection = self.me.upgrade()?;
-        let room = self.outbound.claim(head.as_slice().len().saturating_add(len))?;
-        Some((Claim { connection, head }, room))
+        let (room, waits) = self.outbound.claim(head.as_slice().len().saturating_add(len), could_wait)?;
+        Some((Claim { connection, head, waits }, room))
     }
 
     fn see_to_writing(&self, writer: Writer, jobs: &mut Jobs) {

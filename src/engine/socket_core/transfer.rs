@@ -92,8 +92,10 @@ impl Core {
         let Some(pipe) = state.pattern.choose_plain() else { return Ok(false) };
         let Some(link) = state.pipes.get(pipe) else { return Ok(false) };
         let large = body.len() >= BODY_BY_REFERENCE_BYTES;
+        // With several peers, another could be written to meanwhile.
+        let could_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
         let (claim, room) = match link {
-            Link::Stream(connection) if large => connection.claim(body.len()).unzip(),
+            Link::Stream(connection) if large => connection.claim(body.len(), could_wait).unzip(),
             _ => (None, None),
         };
         let room = match room {
@@ -107,11 +109,9 @@ impl Core {
             state.announce(&mut jobs);
         }
         state.stats.sent(body.len());
-        // With several peers, another could be written to meanwhile.
-        let may_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
         drop(guard);
         if let Some(claim) = claim {
-            claim.write(body, may_wait);
+            claim.write(body);
         }
         jobs::run(&mut jobs);
         Ok(true)
