@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -19,14 +18,13 @@ use super::tails::Tails;
 use super::tempo::{Tempo, may_spin};
 use super::timers::{TimerKey, Timers};
 pub(crate) use super::turns::Parked;
-use super::turns::{Doorbell, Post, Station, Turns};
+use super::turns::{Doorbell, Turns};
 use crate::frames::Frames;
 use crate::limits::{
-    BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, GUEST_TIMER_MAX, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX,
-    TAIL_FEW_MAX,
+    BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX, TAIL_FEW_MAX,
 };
-use crate::sys::standby;
 
+mod duty;
 #[cfg(all(test, not(loom), any(target_os = "linux", target_os = "android")))]
 mod tests;
 
@@ -190,119 +188,6 @@ impl Reactor {
         self.wake();
         self.turns.call_standby(&self.outside);
         self.outside.ring();
-    }
-
-    /// Turns until [`stop`](Reactor::stop).
-    pub(crate) fn run(&self) {
-        self.has_thread.store(true, Ordering::SeqCst);
-        while !self.stop.load(Ordering::SeqCst) {
-            // A panic is a bug of ours; it costs what was being done, not the host's other connections.
-            let work = std::panic::AssertUnwindSafe(|| {
-                let now = Instant::now();
-                match self.turns.next_post(&self.outside, now, self.has_work() || self.has_timer_due(now)) {
-                    Post::Duty(station) => self.on_duty(station),
-                    Post::Standby => self.stand_by(),
-                    // Who is inside sees to what is due; looking again at once would only take the processor from it.
-                    Post::Away => self.sleep_outside(GUEST_TIMER_MAX),
-                }
-            });
-            if let Ok(Err(_)) | Err(_) = std::panic::catch_unwind(work) {
-                std::thread::yield_now();
-            }
-        }
-        self.finish();
-    }
-
-    /// Tasks hold connections, and these the reactor: none must stay behind.
-    fn finish(&self) {
-        // There is nobody to be told of an error.
-        let _ = self.turn(Some(Duration::ZERO));
-        let left = std::mem::take(&mut *self.inbox.lock());
-        drop(left);
-    }
-
-    fn on_duty(&self, station: Station) -> io::Result<()> {
-        /// Also after a panic.
-        struct Leave<'a>(&'a Reactor, Station);
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                self.0.turns.end_duty(self.1, &self.0.outside);
-            }
-        }
-        let leave = Leave(self, station);
-        match station {
-            Station::Inside => self.turn_alone(None, false),
-            Station::Standby => self.turn_alone(Some(Duration::ZERO), false),
-            Station::Outside => {
-                let turned = self.turn_alone(Some(Duration::ZERO), false);
-                drop(leave);
-                // What was submitted before the place was empty has called nobody.
-                if turned.is_ok() && !self.has_work() { self.sleep_outside(Duration::ZERO) } else { turned }
-            }
-        }
-    }
-
-    /// Sleeps in the poll, where a guest may sleep too, and leaves to that one, or to the turn that comes next, what it
-    /// is woken with.
-    fn stand_by(&self) -> io::Result<()> {
-        // What called nobody before this thread was known to be here: work that no guest will see, or the end.
-        if self.stop.load(Ordering::SeqCst) || self.has_work() && !self.turns.is_occupied() {
-            return Ok(());
-        }
-        let at_least = if self.turns.is_occupied() { GUEST_TIMER_MAX } else { Duration::ZERO };
-        let timeout = self.until_noted_timer(at_least);
-        let mut tasks = Vec::new();
-        let (mut woken, mut alarm) = (false, false);
-        self.turns.settled();
-        let slept =
-            standby::wait(self.registry.as_raw_fd(), timeout, |happened| match Token(happened.token) {
-                WAKE => woken = true,
-                TAILS => alarm = true,
-                token => {
-                    let ready =
-                        Ready { read: happened.readable, write: happened.writable, closed: happened.closed };
-                    tasks.push(Task::Ready(token, ready));
-                }
-            });
-        let events = !tasks.is_empty();
-        if events {
-            self.inbox.lock().append(&mut tasks);
-        }
-        if (woken || events) && self.turns.is_occupied() {
-            self.turns.woken_for_guest(&self.outside);
-            if woken {
-                // It may have been meant for a guest that sleeps; if it does not, it looks for all that before it does.
-                let _ = self.waker.wake();
-            }
-        }
-        if events {
-            self.wake_sleeper();
-        }
-        if alarm {
-            self.tails.look(Instant::now());
-        }
-        slept
-    }
-
-    /// How long the I/O thread is to sleep, and a note of it for who adds timers.
-    fn until_noted_timer(&self, at_least: Duration) -> Option<Duration> {
-        let until = {
-            // Together: who adds an earlier timer meanwhile has to see what this sleep is about to miss.
-            let timers = self.timers.lock();
-            let until = timers.next_at();
-            *self.outside_until.lock() = until;
-            until
-        };
-        until.map(|until| until.saturating_duration_since(Instant::now()).max(at_least))
-    }
-
-    /// Sleeps until there is something to do and nobody to do it; for a timer `at_least` so long.
-    fn sleep_outside(&self, at_least: Duration) -> io::Result<()> {
-        let timeout = self.until_noted_timer(at_least);
-        if self.outside.sleep(timeout)? {
-            self.tails.look(Instant::now());
-        }
-        Ok(())
     }
 
     /// Waits for events, timers and tasks until `timeout` (`None`: for ever) and handles what there is. When another
