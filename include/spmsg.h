@@ -287,8 +287,9 @@ NN_EXPORT void spmsg_spin(int on);
  * Sends `len` bytes, or with NN_MSG as `len` the message buffer whose pointer `buf` points to.
  *
  * Returns the size of the body. With NN_MSG the library owns the buffer then; on failure the caller still
- * does. `flags` is 0 or NN_DONTWAIT. Errors: EBADF, EFAULT, EINVAL, ENOTSUP, EFSM, EAGAIN, ETIMEDOUT,
- * EINTR, ENOMEM, EMSGSIZE beyond what an int can return.
+ * does. `flags` is 0 or NN_DONTWAIT. Without NN_DONTWAIT a body of 256 KiB or more to a single peer may hold
+ * the call up 10 ms longer where the wire is full. Errors: EBADF, EFAULT, EINVAL, ENOTSUP, EFSM, EAGAIN,
+ * ETIMEDOUT, EINTR, ENOMEM, EMSGSIZE beyond what an int can return.
  */
 NN_EXPORT int nn_send(int s, const void *buf, size_t len, int flags);
 

@@ -60,8 +60,8 @@ pub const WIRE_WAIT_BODY_BYTES: usize = 256 * 1024;
 /// How long it waits for the wire to take more before it leaves the rest to others: so long as a peer that reads may need
 /// to be scheduled. In vain it is where the peer waits for this very thread; then it is given up for longer each time.
 pub const WIRE_WAIT: Duration = Duration::from_millis(1);
-/// The same for one body in all, however well it goes on: a call that may wait for the wire as long as that does not
-/// depend on the size of what it sends.
+/// The same for one body in all, however well it goes on: how long a call is held up must not depend on the size of the
+/// body.
 pub const WIRE_WAIT_MAX: Duration = Duration::from_millis(10);
 /// Bodies from here up are read into a buffer of their own and written by reference: copying them twice costs more
 /// than another slice in a gather write.

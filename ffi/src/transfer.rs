@@ -44,8 +44,9 @@ pub struct nn_msghdr {
 /// Sends `len` bytes, or with NN_MSG as `len` the message buffer whose pointer `buf` points to.
 ///
 /// Returns the size of the body. With NN_MSG the library owns the buffer then; on failure the caller still
-/// does. `flags` is 0 or NN_DONTWAIT. Errors: EBADF, EFAULT, EINVAL, ENOTSUP, EFSM, EAGAIN, ETIMEDOUT,
-/// EINTR, ENOMEM, EMSGSIZE beyond what an int can return.
+/// does. `flags` is 0 or NN_DONTWAIT. Without NN_DONTWAIT a body of 256 KiB or more to a single peer may hold
+/// the call up 10 ms longer where the wire is full. Errors: EBADF, EFAULT, EINVAL, ENOTSUP, EFSM, EAGAIN,
+/// ETIMEDOUT, EINTR, ENOMEM, EMSGSIZE beyond what an int can return.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nn_send(s: c_int, buf: *const c_void, len: usize, flags: c_int) -> c_int {
     guard(|| {

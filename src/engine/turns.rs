@@ -21,7 +21,7 @@ mod tests;
 #[cfg(test)]
 mod world;
 
-/// How the I/O thread is called while it sleeps outside.
+/// How the I/O thread is called while it sleeps outside, or stands by.
 pub(super) trait Doorbell {
     /// Events call it from now on, and at once if there are some.
     fn arm(&self);

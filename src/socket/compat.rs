@@ -134,7 +134,8 @@ pub fn recv(socket: &Socket, wait: Wait) -> Result<Message, Error> {
     socket.core().recv(wait.into())
 }
 
-/// Sends a copy of `body`, waiting as `wait` says; a small one is copied once, to where it leaves from.
+/// Sends a copy of `body`, waiting as `wait` says; a small one is copied once, to where it leaves from. One of 256 KiB or
+/// more, to a single peer, may hold the call up 10 ms longer where the wire is full, unless it must not wait at all.
 ///
 /// # Errors
 /// As [`Socket::send`], and [`Error::Interrupted`].

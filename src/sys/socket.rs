@@ -79,3 +79,31 @@ pub(crate) fn error_text(error: &io::Error) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_full_wire_is_waited_for_as_long_as_said_and_a_free_or_broken_one_not_at_all() {
+        let (mut near, mut far) = UnixStream::pair().expect("a pair of sockets");
+        near.set_nonblocking(true).expect("a mode");
+        let for_ever = Duration::MAX;
+        assert!(await_writable(&near, for_ever));
+        let block = [0; 4096];
+        let mut written = 0;
+        while let Ok(bytes) = near.write(&block) {
+            written += bytes;
+        }
+        assert!(!await_writable(&near, Duration::from_millis(1)));
+        let mut all = vec![0; written];
+        far.read_exact(&mut all).expect("what was written");
+        assert!(await_writable(&near, for_ever));
+        while near.write(&block).is_ok() {}
+        drop(far);
+        assert!(await_writable(&near, for_ever), "the error is to be found by writing");
+    }
+}
