@@ -17,7 +17,7 @@ use crate::limits::{GUESTS_REMEMBERED, RELIEF_WAIT_MAX};
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(test, not(loom)))]
-mod tests;
+pub(super) mod tests;
 #[cfg(test)]
 mod world;
 

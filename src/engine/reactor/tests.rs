@@ -7,6 +7,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::*;
+use crate::engine::turns::tests::wait_until;
 use crate::limits::STANDBY_AFTER_GUESTS;
 
 /// Who was called for what came through a stream.
@@ -24,14 +25,6 @@ impl Source for Seen {
     }
 
     fn timer(self: Arc<Self>, _turn: &mut Turn<'_>) {}
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !done() {
-        assert!(Instant::now() < end, "in vain: {what}");
-        thread::yield_now();
-    }
 }
 
 /// So long that whoever waits does not think of coming back soon.

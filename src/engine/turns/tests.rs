@@ -10,7 +10,7 @@ const BACK_SOON: Choice =
 const NOT_BACK_SOON: Choice = Choice { back_soon: BackSoon::Never, ..BACK_SOON };
 const NOW_AND_THEN: Choice = Choice { stands_by: true, ..NOT_BACK_SOON };
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
+pub(in crate::engine) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !done() {
         assert!(Instant::now() < end, "in vain: {what}");
