@@ -63,6 +63,8 @@ pub const WIRE_WAIT: Duration = Duration::from_millis(1);
 /// The same for one body in all, however well it goes on: how long a call is held up must not depend on the size of the
 /// body.
 pub const WIRE_WAIT_MAX: Duration = Duration::from_millis(10);
+/// Frames up to this many bytes that leave at once are put together on the stack of who sends them.
+pub const SMALL_FRAME_BYTES: usize = 256;
 /// Bodies from here up are read into a buffer of their own and written by reference: copying them twice costs more
 /// than another slice in a gather write.
 pub const BODY_BY_REFERENCE_BYTES: usize = 16 * 1024;

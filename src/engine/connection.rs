@@ -7,6 +7,7 @@
 mod draining;
 mod end;
 mod handshake;
+mod inbound;
 mod parting;
 mod reading;
 mod writing;
@@ -20,7 +21,7 @@ use mio::Token;
 use parking_lot::Mutex;
 
 pub(crate) use self::end::End;
-use super::credit::Credit;
+use self::inbound::Inbound;
 use super::endpoint::Owner;
 use super::jobs::{Job, Jobs};
 use super::outbound::Outbound;
@@ -72,8 +73,8 @@ pub(crate) struct Connection {
     encoder: Box<dyn Encoder>,
     greeting: Bytes,
     outbound: Outbound,
-    /// What waits for the application; a leaf lock.
-    inbound: Mutex<Credit>,
+    /// What waits for the application.
+    inbound: Inbound,
     token: OnceLock<Token>,
     /// Set when the pattern has taken the pipe; never changes afterwards.
     pipe: OnceLock<PipeId>,
@@ -117,7 +118,7 @@ impl Connection {
             encoder: session.encoder,
             greeting: session.greeting,
             outbound: Outbound::new(send_bound),
-            inbound: Mutex::new(Credit::with_slack(recv_bound)),
+            inbound: Inbound::new(recv_bound),
             token: OnceLock::new(),
             pipe: OnceLock::new(),
             reading: Mutex::new(Reading {
@@ -165,12 +166,12 @@ impl Connection {
 
     /// Bytes that wait for the application, with what each message counts beyond its payload.
     pub(crate) fn waiting(&self) -> usize {
-        self.inbound.lock().waiting()
+        self.inbound.waiting()
     }
 
     /// The application took what counted `bytes` and came from here; called under the socket's lock.
     pub(crate) fn release(&self, bytes: usize, jobs: &mut Jobs) {
-        let room = self.inbound.lock().release(bytes);
+        let room = self.inbound.release(bytes);
         if room && let Some(me) = self.me.upgrade() {
             jobs.push(Job::Resume(me));
         }
@@ -197,7 +198,8 @@ impl Connection {
 impl Source for Connection {
     fn ready(self: Arc<Self>, ready: Ready, turn: &mut Turn<'_>) {
         let mut newly = false;
-        if self.connecting(&mut newly, turn) {
+        // Whatever has been a pipe is past that.
+        if self.pipe.get().is_none() && self.connecting(&mut newly, turn) {
             return;
         }
         if ready.write {

@@ -7,8 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use smallvec::SmallVec;
-
 use super::connection::Connection;
 use super::inproc;
 use super::socket_core::Core;
@@ -37,23 +35,55 @@ pub(crate) enum Job {
     Pair(Arc<inproc::Name>),
 }
 
-/// Nearly always one or two.
-pub(crate) type Jobs = SmallVec<[Job; 2]>;
+/// Nearly always none or one, which needs no memory of its own.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    first: Option<Job>,
+    /// Those behind it; empty while there is no first.
+    rest: Vec<Job>,
+}
+
+impl Jobs {
+    pub(crate) fn new() -> Self {
+        Jobs::default()
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, job: Job) {
+        if self.first.is_none() { self.first = Some(job) } else { self.rest.push(job) }
+    }
+
+    /// How many wires are to be written to.
+    pub(crate) fn wires(&self) -> usize {
+        let is_write = |job: &&Job| matches!(job, Job::Flush(_) | Job::FlushSoon(_));
+        self.first.iter().chain(&self.rest).filter(is_write).count()
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Job> {
+        self.first.take().into_iter().chain(std::mem::take(&mut self.rest))
+    }
+}
+
+impl Extend<Job> for Jobs {
+    fn extend<T: IntoIterator<Item = Job>>(&mut self, jobs: T) {
+        jobs.into_iter().for_each(|job| self.push(job));
+    }
+}
 
 /// Does all of it. Called without any socket's lock.
 #[inline]
 pub(crate) fn run(jobs: &mut Jobs) {
-    if !jobs.is_empty() {
+    if jobs.first.is_some() {
         run_all(jobs);
     }
 }
 
 fn run_all(jobs: &mut Jobs) {
     let mut next = Jobs::new();
-    for job in jobs.drain(..) {
+    for job in jobs.take() {
         run_one(job, &mut next);
     }
-    if !next.is_empty() {
+    if next.first.is_some() {
         run_what_follows(next);
     }
 }
@@ -63,7 +93,7 @@ fn run_all(jobs: &mut Jobs) {
 fn run_what_follows(mut more: Jobs) {
     let mut queue: VecDeque<Job> = VecDeque::new();
     loop {
-        queue.extend(more.drain(..));
+        queue.extend(more.take());
         match queue.pop_front() {
             Some(job) => run_one(job, &mut more),
             None => return,

@@ -81,7 +81,12 @@ pub struct Engine {
 }
 
 struct Inner {
+    /// The first worker's.
+    reactor: Arc<Reactor>,
+    /// Never fewer than there were.
     workers: Mutex<Vec<Worker>>,
+    /// How many those are, for who cannot wait for the lock.
+    reactors: AtomicUsize,
     /// Threads asked for; new connections go to the first so many reactors.
     threads: AtomicUsize,
     next: AtomicUsize,
@@ -112,8 +117,11 @@ impl Engine {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn new(threads: usize) -> io::Result<Engine> {
+        let reactor = Reactor::new()?;
         let inner = Inner {
-            workers: Mutex::new(vec![Worker { reactor: Reactor::new()?, thread: None }]),
+            workers: Mutex::new(vec![Worker { reactor: Arc::clone(&reactor), thread: None }]),
+            reactors: AtomicUsize::new(1),
+            reactor,
             threads: AtomicUsize::new(0),
             next: AtomicUsize::new(0),
             generation: sys::generation(),
@@ -145,6 +153,7 @@ impl Engine {
         let threads = threads.min(IO_THREADS_MAX).max(usize::from(self.threads() > 0));
         while workers.len() < threads {
             workers.push(Worker { reactor: Reactor::new()?, thread: None });
+            self.inner.reactors.store(workers.len(), Ordering::Release);
         }
         for (number, worker) in workers.iter_mut().enumerate().take(threads) {
             if worker.thread.is_none() {
@@ -165,8 +174,7 @@ impl Engine {
         if self.inner.generation != sys::generation() {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        let reactor = Arc::clone(&self.inner.workers.lock()[0].reactor);
-        reactor.turn(timeout)
+        self.inner.reactor.turn(timeout)
     }
 
     /// How often the engine's threads have looked for events: an idle engine does not.
@@ -175,16 +183,15 @@ impl Engine {
     }
 
     /// The reactor that all connections share, if they do.
-    pub(crate) fn only_reactor(&self) -> Option<Arc<Reactor>> {
-        let workers = self.inner.workers.lock();
-        match &workers[..] {
-            [worker] => Some(Arc::clone(&worker.reactor)),
-            _ => None,
-        }
+    pub(crate) fn only_reactor(&self) -> Option<&Arc<Reactor>> {
+        (self.inner.reactors.load(Ordering::Acquire) == 1).then_some(&self.inner.reactor)
     }
 
     /// What was left for a moment later is done now.
     pub(crate) fn hurry(&self) {
+        if let Some(reactor) = self.only_reactor() {
+            return reactor.hurry();
+        }
         for worker in self.inner.workers.lock().iter() {
             worker.reactor.hurry();
         }

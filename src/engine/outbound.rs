@@ -5,10 +5,11 @@
 //! another's m2 would reach the wire first.
 
 use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use super::credit::Credit;
@@ -19,12 +20,14 @@ use crate::wire::SendQueue;
 
 pub(crate) struct Outbound {
     queue: Mutex<Queue>,
-    /// What the writer took; only the thread that holds `Queue::writing` locks it.
-    flight: Mutex<SendQueue>,
+    /// A message was received that no message was pushed after.
+    heard: AtomicBool,
 }
 
 struct Queue {
     waiting: SendQueue,
+    /// What leaves before it, while nobody writes: the writer takes it along.
+    flight: SendQueue,
     credit: Credit,
     /// A thread is writing.
     writing: bool,
@@ -66,6 +69,7 @@ impl Outbound {
         Outbound {
             queue: Mutex::new(Queue {
                 waiting: SendQueue::default(),
+                flight: SendQueue::default(),
                 credit: Credit::new(bound),
                 writing: false,
                 blocked: false,
@@ -76,7 +80,7 @@ impl Outbound {
                 dead: false,
                 bytes_in_flight: 0,
             }),
-            flight: Mutex::new(SendQueue::default()),
+            heard: AtomicBool::new(false),
         }
     }
 
@@ -87,17 +91,36 @@ impl Outbound {
         if queue.dead {
             return (Room::Full, Writer::Nobody);
         }
-        let before = queue.waiting.len();
-        encode(&mut queue.waiting);
-        let added = queue.waiting.len() - before;
-        let full = queue.credit.charge(added);
-        let room = if full { Room::Full } else { Room::Free };
-        let wire = Wire {
-            waiting: queue.waiting.len(),
-            was_empty: before == 0,
-            is_taken: queue.writing || queue.blocked,
-        };
-        (room, queue.pace.choose_writer(wire, flow, Instant::now))
+        self.listen(&mut queue);
+        queue.push(flow, encode)
+    }
+
+    /// The same for a frame of `bytes`, if it is to wait; `None` says that the caller has claimed the wire, and writes the
+    /// frame itself: then it need not be copied.
+    pub(crate) fn offer(&self, bytes: usize, encode: impl FnOnce(&mut SendQueue)) -> (Room, Option<Writer>) {
+        let mut queue = self.queue.lock();
+        if queue.dead {
+            return (Room::Full, Some(Writer::Nobody));
+        }
+        self.listen(&mut queue);
+        if queue.is_taken() || !queue.is_empty() {
+            let (room, writer) = queue.push(Flow::Unknown, encode);
+            return (room, Some(writer));
+        }
+        match queue.choose_writer(0, bytes, Flow::Unknown) {
+            Writer::Caller => (queue.give(bytes), None),
+            other => {
+                encode(&mut queue.waiting);
+                (queue.charge(bytes), Some(other))
+            }
+        }
+    }
+
+    fn listen(&self, queue: &mut Queue) {
+        if self.heard.load(Ordering::Relaxed) {
+            self.heard.store(false, Ordering::Relaxed);
+            queue.pace.heard();
+        }
     }
 
     /// Appends bytes of the session's own: a greeting, a control frame. They are outside the bound.
@@ -111,7 +134,7 @@ impl Outbound {
 
     /// A message was received: the next send is probably an answer and should leave at once.
     pub(crate) fn heard(&self) {
-        self.queue.lock().pace.heard();
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     /// The descriptor became writable. True when somebody was waiting for that: then write.
@@ -150,7 +173,7 @@ impl Outbound {
         } else {
             queue.waiting.shrink();
             // Nobody writes.
-            self.flight.lock().shrink();
+            queue.flight.shrink();
         }
         again
     }
@@ -168,21 +191,15 @@ impl Outbound {
         queue.waiting.clear();
     }
 
-    /// Claims the wire for a frame of `bytes` that the caller is about to write itself, if nothing is before it. Called
-    /// under the socket's lock, which fixes the order of messages; then call
+    /// Claims the wire for a frame of `bytes` that the caller writes itself in any case, if nothing is before it. Called under the socket's lock, which fixes the order of messages; then call
     /// [`write_claimed`](Outbound::write_claimed). The second value says whether a caller that `could_wait` should, where
     /// the wire is full.
     pub(crate) fn claim(&self, bytes: usize, could_wait: bool) -> Option<(Room, bool)> {
         let mut queue = self.queue.lock();
-        let idle = !queue.writing && !queue.blocked && queue.waiting.is_empty() && queue.bytes_in_flight == 0;
-        if queue.dead || !idle || queue.credit.is_full() {
+        if queue.dead || queue.is_taken() || !queue.is_empty() || queue.credit.is_full() {
             return None;
         }
-        queue.writing = true;
-        queue.writable_again = false;
-        queue.bytes_in_flight = bytes;
-        let full = queue.credit.charge(bytes);
-        let room = if full { Room::Full } else { Room::Free };
+        let room = queue.give(bytes);
         Some((room, could_wait && queue.waits.takes()))
     }
 
@@ -196,14 +213,18 @@ impl Outbound {
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
         mut await_room: Option<impl FnMut() -> bool>,
     ) -> Written {
-        let mut flight = self.flight.lock();
         let all = head.len().saturating_add(body.len());
         let mut written = 0_usize;
         let mut waited = None;
         let result = loop {
             let rest_of_head = head.get(written..).unwrap_or_default();
             let rest_of_body = body.get(written.saturating_sub(head.len())..).unwrap_or_default();
-            match write(&[IoSlice::new(rest_of_head), IoSlice::new(rest_of_body)]) {
+            let result = if rest_of_body.is_empty() {
+                write(&[IoSlice::new(rest_of_head)])
+            } else {
+                write(&[IoSlice::new(rest_of_head), IoSlice::new(rest_of_body)])
+            };
+            match result {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                 Ok(more) => written = written.saturating_add(more),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
@@ -219,52 +240,56 @@ impl Outbound {
                 break Ok(());
             }
         };
-        let result = result.and_then(|()| keep_rest(&mut flight, head, body, written));
-        let left = flight.len();
-        drop(flight);
+        let mut rest = SendQueue::default();
+        let result = match result {
+            Ok(()) if written < all => keep_rest(&mut rest, head, body, written),
+            other => other,
+        };
         let mut queue = self.queue.lock();
         if let Some(well) = waited {
             queue.waits.ended(well);
         }
-        let outcome = self.written(&mut queue, head.len() + body.len() - left, left, result);
-        drop(queue);
-        if outcome.error.is_some() {
-            return outcome;
+        if !rest.is_empty() {
+            queue.flight.append(&mut rest);
         }
-        let more = self.write_out(write);
-        Written { room: outcome.room || more.room, ..more }
+        let gone = all.saturating_sub(queue.flight.len());
+        let outcome = self.written(&mut queue, gone, result);
+        if outcome.error.is_some() { outcome } else { self.write_on(queue, outcome, write) }
     }
 
     /// Writes until nothing waits or the wire is full, unless another thread is already at it. `write` is one gather
     /// write on the descriptor.
-    pub(crate) fn write_out(&self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> Written {
-        let mut outcome = Written { room: false, blocked: false, tidy_later: false, error: None };
+    pub(crate) fn write_out(&self, write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> Written {
+        let outcome = Written { room: false, blocked: false, tidy_later: false, error: None };
+        self.write_on(self.queue.lock(), outcome, write)
+    }
+
+    /// Goes on writing, after what came to `outcome`.
+    fn write_on<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        mut outcome: Written,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Written {
         loop {
-            let mut queue = self.queue.lock();
-            if queue.writing || queue.blocked || queue.dead {
+            if queue.is_taken() || queue.dead {
                 return outcome;
             }
-            let mut flight = self.flight.lock();
-            if !queue.waiting.is_empty() {
-                flight.append(&mut queue.waiting);
-            }
-            queue.bytes_in_flight = flight.len();
-            if flight.is_empty() {
-                if !queue.tidying && (queue.waiting.holds_much() || flight.holds_much()) {
+            if queue.is_empty() {
+                if !queue.tidying && (queue.waiting.holds_much() || queue.flight.holds_much()) {
                     queue.tidying = true;
                     outcome.tidy_later = true;
                 }
                 return outcome;
             }
-            queue.writing = true;
-            queue.writable_again = false;
+            let mut flight = queue.take_all();
             drop(queue);
             let taken = flight.len();
             let result = write_all(&mut flight, &mut write);
-            let left = flight.len();
-            drop(flight);
-            let mut queue = self.queue.lock();
-            let written = self.written(&mut queue, taken - left, left, result);
+            let gone = taken - flight.len();
+            queue = self.queue.lock();
+            queue.flight = flight;
+            let written = self.written(&mut queue, gone, result);
             outcome = Written { room: outcome.room || written.room, ..written };
             if outcome.blocked || outcome.error.is_some() {
                 return outcome;
@@ -272,24 +297,81 @@ impl Outbound {
         }
     }
 
-    /// The writer is done: `gone` bytes have left, `left` have not.
-    fn written(&self, queue: &mut Queue, gone: usize, left: usize, result: io::Result<()>) -> Written {
-        queue.writing = false;
-        queue.bytes_in_flight = left;
-        queue.pace.written(Instant::now());
+    fn written(&self, queue: &mut Queue, gone: usize, result: io::Result<()>) -> Written {
+        // What was heard before counts no longer.
+        self.heard.store(false, Ordering::Relaxed);
+        queue.written(gone, result)
+    }
+}
+
+impl Queue {
+    /// Whether a thread writes, or the wire is full.
+    fn is_taken(&self) -> bool {
+        self.writing || self.blocked
+    }
+
+    /// Whether nothing is to be written, while nobody writes.
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.flight.is_empty()
+    }
+
+    fn push(&mut self, flow: Flow, encode: impl FnOnce(&mut SendQueue)) -> (Room, Writer) {
+        let before = self.waiting.len();
+        encode(&mut self.waiting);
+        let room = self.charge(self.waiting.len() - before);
+        (room, self.choose_writer(before, self.waiting.len(), flow))
+    }
+
+    fn charge(&mut self, bytes: usize) -> Room {
+        if self.credit.charge(bytes) { Room::Full } else { Room::Free }
+    }
+
+    /// `before` and `now` are the bytes that wait without and with the frame that is added.
+    fn choose_writer(&mut self, before: usize, now: usize, flow: Flow) -> Writer {
+        let wire = Wire { waiting: now, was_empty: before == 0, is_taken: self.is_taken() };
+        self.pace.choose_writer(wire, flow, Instant::now)
+    }
+
+    /// The calling thread writes from now on a frame of `bytes` that is nowhere here.
+    fn give(&mut self, bytes: usize) -> Room {
+        self.begin_writing(bytes);
+        self.charge(bytes)
+    }
+
+    /// All there is, for the thread that writes from now on.
+    fn take_all(&mut self) -> SendQueue {
+        let mut flight = std::mem::take(&mut self.flight);
+        if !self.waiting.is_empty() {
+            flight.append(&mut self.waiting);
+        }
+        self.begin_writing(flight.len());
+        flight
+    }
+
+    fn begin_writing(&mut self, bytes: usize) {
+        self.writing = true;
+        self.writable_again = false;
+        self.bytes_in_flight = bytes;
+    }
+
+    /// The writer is done: `gone` bytes have left, what has not is back.
+    fn written(&mut self, gone: usize, result: io::Result<()>) -> Written {
+        self.writing = false;
+        self.bytes_in_flight = self.flight.len();
+        self.pace.written(Instant::now());
         let mut outcome =
-            Written { room: queue.credit.release(gone), blocked: false, tidy_later: false, error: None };
+            Written { room: self.credit.release(gone), blocked: false, tidy_later: false, error: None };
         match result {
             Ok(()) => (),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if !queue.writable_again {
-                    queue.blocked = true;
+                if !self.writable_again {
+                    self.blocked = true;
                     outcome.blocked = true;
                 }
             }
             Err(error) => {
-                queue.dead = true;
-                queue.waiting.clear();
+                self.dead = true;
+                self.waiting.clear();
                 outcome.error = Some(error);
             }
         }

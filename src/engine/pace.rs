@@ -102,6 +102,9 @@ impl Pace {
         if is_taken {
             return Writer::Nobody;
         }
+        if was_empty && self.heard {
+            return Writer::Caller;
+        }
         let now = clock();
         let looked = std::mem::replace(&mut self.looked, Look { at: Some(now), frames: self.frames });
         if is_on_its_way {
@@ -147,7 +150,6 @@ impl Pace {
     /// Whether messages come so slowly that one more write costs no more than waiting for company.
     fn is_slow(&self, was_empty: bool, flow: Flow, now: Instant) -> bool {
         let before = match flow {
-            _ if was_empty && self.heard => return true,
             Flow::Sparse => return true,
             Flow::Dense => return false,
             Flow::Unknown if was_empty => self.last_write,

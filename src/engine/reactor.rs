@@ -10,21 +10,26 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Registry, Token};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::outside::Outside;
 use super::source::{Ready, Source, Sources, Task, Turn};
 use super::tails::Tails;
 use super::tempo::{Tempo, may_spin};
-use super::timers::{TimerKey, Timers};
+use super::timers::TimerKey;
 pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Turns};
 use crate::frames::Frames;
+use alarms::Alarms;
+use inbox::Inbox;
+
 use crate::limits::{
     BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX, TAIL_FEW_MAX,
 };
 
+mod alarms;
 mod duty;
+mod inbox;
 #[cfg(all(test, not(loom), any(target_os = "linux", target_os = "android")))]
 mod tests;
 
@@ -49,26 +54,26 @@ pub(crate) struct Reactor {
     /// The turning thread is in `poll`, or about to enter it.
     asleep: AtomicBool,
     sources: Mutex<Sources>,
-    timers: Mutex<Timers<Weak<dyn Source>>>,
-    inbox: Mutex<Vec<Task>>,
+    alarms: Alarms,
+    inbox: Inbox,
     tails: Tails,
     /// There may be tasks that nobody was called for at once.
     deferred: AtomicBool,
-    /// When the I/O thread wakes by itself from its sleep outside.
-    outside_until: Mutex<Option<Instant>>,
     stop: AtomicBool,
-    tempo: Mutex<Tempo>,
     /// An I/O thread looks after this reactor: blocked threads may leave it to that one.
     has_thread: AtomicBool,
     looks: AtomicUsize,
 }
 
+/// What belongs to whoever turns.
 struct Turning {
     poll: Poll,
     events: Events,
     block: Box<[u8]>,
     frames: Frames,
     tasks: Vec<Task>,
+    /// Of the guests.
+    tempo: Tempo,
 }
 
 impl Reactor {
@@ -82,6 +87,7 @@ impl Reactor {
             block: vec![0; READ_BLOCK_BYTES].into_boxed_slice(),
             frames: Frames::default(),
             tasks: Vec::new(),
+            tempo: Tempo::default(),
         };
         let tails = Tails::new(&registry, TAILS)?;
         let outside = Outside::new(&turning.poll, Arc::clone(&waker), tails.alarm())?;
@@ -95,12 +101,10 @@ impl Reactor {
             nudged: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             sources: Mutex::new(Sources::default()),
-            timers: Mutex::new(Timers::new()),
-            inbox: Mutex::new(Vec::new()),
+            alarms: Alarms::new(),
+            inbox: Inbox::default(),
             deferred: AtomicBool::new(false),
-            outside_until: Mutex::new(None),
             stop: AtomicBool::new(false),
-            tempo: Mutex::new(Tempo::default()),
             has_thread: AtomicBool::new(false),
             looks: AtomicUsize::new(0),
         }))
@@ -124,7 +128,7 @@ impl Reactor {
 
     /// Has `source` called at `at`.
     pub(crate) fn add_timer(&self, at: Instant, source: Weak<dyn Source>) -> TimerKey {
-        let (key, first) = self.timers.lock().add(at, source);
+        let (key, first) = self.alarms.add(at, source);
         if first {
             self.wake();
         }
@@ -132,14 +136,14 @@ impl Reactor {
     }
 
     pub(crate) fn cancel_timer(&self, key: TimerKey) {
-        self.timers.lock().cancel(key);
+        self.alarms.cancel(key);
     }
 
     /// Hands work to the turning thread.
     pub(crate) fn submit(&self, task: Task) {
         // Room for input is made by threads that receive: they will be back for more, and turn the reactor themselves.
         let can_wait = task.can_wait();
-        self.inbox.lock().push(task);
+        self.inbox.push(task);
         if !self.wake_sleeper() {
             if can_wait {
                 self.deferred.store(true, Ordering::SeqCst);
@@ -184,7 +188,7 @@ impl Reactor {
     /// Ends the thread that runs [`run`](Reactor::run).
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        self.inbox.lock().push(Task::Run(Box::new(|_| ())));
+        self.inbox.push(Task::Run(Box::new(|_| ())));
         self.wake();
         self.turns.call_standby(&self.outside);
         self.outside.ring();
@@ -196,7 +200,7 @@ impl Reactor {
         if !self.turns.begin_turn(&self.outside, timeout) {
             return Ok(());
         }
-        let turned = Seat { reactor: self, now: Cell::new(Instant::now()) }.turn(timeout);
+        let turned = Seat::new(self, Instant::now()).turn(timeout);
         match turned {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             other => other,
@@ -217,10 +221,13 @@ impl Reactor {
             return None;
         }
         let now = Instant::now();
-        self.tempo.lock().came_back(now);
-        // Whatever this thread will wait for is registered after this.
-        self.nudged.store(false, Ordering::SeqCst);
-        Some(Seat { reactor: self, now: Cell::new(now) })
+        let mut seat = Seat::new(self, now);
+        seat.turning.tempo.came_back(now);
+        if self.nudged.load(Ordering::SeqCst) {
+            // Whatever this thread will wait for is registered after this.
+            self.nudged.store(false, Ordering::SeqCst);
+        }
+        Some(seat)
     }
 
     /// Ends the turn of a thread that sits here and waits for something of its own.
@@ -235,22 +242,13 @@ impl Reactor {
     }
 
     fn has_work(&self) -> bool {
-        !self.inbox.lock().is_empty()
-    }
-
-    fn has_timer_due(&self, now: Instant) -> bool {
-        self.timers.lock().next_at().is_some_and(|at| at <= now)
+        !self.inbox.is_empty()
     }
 
     /// Whether the I/O thread has to come when a guest leaves, which itself will see to input if it has taken out a lease.
     fn has_work_for_others(&self, leased: bool) -> bool {
-        if self.inbox.lock().iter().any(|task| !(leased && task.can_wait())) {
-            return true;
-        }
         // A timer that was added since the I/O thread went to sleep.
-        let first = self.timers.lock().next_at();
-        let until = *self.outside_until.lock();
-        first.is_some_and(|first| until.is_none_or(|until| first < until))
+        self.inbox.any(|task| !(leased && task.can_wait())) || self.alarms.are_unknown_to_sleeper()
     }
 
     /// A thread that receives without blocking found nothing: what it may be waiting for must not be left lying.
@@ -265,7 +263,13 @@ impl Reactor {
         TURNING.try_with(|turning| turning.get() == std::ptr::from_ref(self).addr()).unwrap_or(false)
     }
 
-    fn turn_alone(&self, timeout: Option<Duration>, spin: bool) -> io::Result<()> {
+    /// Returns when the waiting was over.
+    fn turn_alone(
+        &self,
+        turning: &mut Turning,
+        timeout: Option<Duration>,
+        spin: bool,
+    ) -> io::Result<Instant> {
         /// Also after a panic.
         struct Unmark;
         impl Drop for Unmark {
@@ -279,17 +283,23 @@ impl Reactor {
         }
         mark(std::ptr::from_ref(self).addr());
         let _unmark = Unmark;
-        self.turn_marked(timeout, spin)
+        self.turn_marked(turning, timeout, spin)
     }
 
-    fn turn_marked(&self, timeout: Option<Duration>, spin: bool) -> io::Result<()> {
-        let mut guard = self.poll.lock();
-        let Turning { poll, events, block, frames, tasks } = &mut *guard;
-        self.looks.fetch_add(1, Ordering::Relaxed);
+    fn turn_marked(
+        &self,
+        turning: &mut Turning,
+        timeout: Option<Duration>,
+        spin: bool,
+    ) -> io::Result<Instant> {
+        // One thread at a time is here.
+        self.looks.store(self.looks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         self.asleep.store(true, Ordering::SeqCst);
-        let at_once = self.nudged.swap(false, Ordering::SeqCst) || self.has_work();
+        let nudged = self.nudged.load(Ordering::SeqCst) && self.nudged.swap(false, Ordering::SeqCst);
+        let at_once = nudged || self.has_work();
         let timeout = if at_once { Some(Duration::ZERO) } else { self.until_next_timer(timeout) };
-        let spun = if spin && !at_once { self.spin_for_events(poll, events) } else { Ok(false) };
+        let spun = if spin && !at_once { self.spin_for_events(turning) } else { Ok(false) };
+        let Turning { poll, events, block, frames, tasks, .. } = turning;
         let polled = match spun {
             Ok(false) => poll.poll(events, timeout),
             other => other.map(drop),
@@ -300,10 +310,11 @@ impl Reactor {
             self.turns.call_standby(&self.outside);
         }
         polled?;
-        let mut turn = Turn { now: Instant::now(), block, frames, relief: self.turns.relief() };
+        let now = Instant::now();
+        let mut turn = Turn { now, block, frames, relief: self.turns.relief() };
         for event in events.iter().filter(|event| event.token() != WAKE) {
             if event.token() == TAILS {
-                self.tails.look(turn.now);
+                self.tails.look(now);
                 continue;
             }
             let closed = event.is_error() || event.is_read_closed() || event.is_write_closed();
@@ -319,7 +330,7 @@ impl Reactor {
         if !self.tails.can_wait() {
             self.tails.write();
         }
-        Ok(())
+        Ok(now)
     }
 
     fn tell_ready(&self, token: Token, ready: Ready, turn: &mut Turn<'_>) {
@@ -330,7 +341,8 @@ impl Reactor {
     }
 
     /// Looks for events without sleeping, for a bounded time; whether there are some.
-    fn spin_for_events(&self, poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
+    fn spin_for_events(&self, turning: &mut Turning) -> io::Result<bool> {
+        let Turning { poll, events, tempo, .. } = turning;
         let end = Instant::now() + SPIN_MAX;
         let mut looks: usize = 0;
         let found = loop {
@@ -347,35 +359,30 @@ impl Reactor {
                 std::thread::yield_now();
             }
         };
-        self.tempo.lock().spun(found);
+        tempo.spun(found);
         Ok(found)
     }
 
     fn until_next_timer(&self, timeout: Option<Duration>) -> Option<Duration> {
-        let Some(at) = self.timers.lock().next_at() else { return timeout };
+        let Some(at) = self.alarms.next_at() else { return timeout };
         let wait = at.saturating_duration_since(Instant::now());
         Some(timeout.map_or(wait, |timeout| timeout.min(wait)))
     }
 
     fn fire_timers(&self, turn: &mut Turn<'_>) {
-        loop {
-            // The lock is not held while the source is called: it will add its next timer.
-            let due = self.timers.lock().pop_due(turn.now);
-            match due {
-                Some(source) => {
-                    if let Some(source) = source.upgrade() {
-                        source.timer(turn);
-                    }
-                }
-                None => return,
+        while let Some(source) = self.alarms.pop_due(turn.now) {
+            if let Some(source) = source.upgrade() {
+                source.timer(turn);
             }
         }
     }
 
     /// One round only: what these tasks submit waits for the next turn, so that events are not starved.
     fn run_tasks(&self, tasks: &mut Vec<Task>, turn: &mut Turn<'_>) {
-        self.deferred.store(false, Ordering::SeqCst);
-        std::mem::swap(tasks, &mut *self.inbox.lock());
+        if self.deferred.load(Ordering::SeqCst) {
+            self.deferred.store(false, Ordering::SeqCst);
+        }
+        self.inbox.take(tasks);
         for task in tasks.drain(..) {
             match task {
                 Task::Tell(source, notice) => source.notice(notice, turn),
@@ -393,33 +400,56 @@ impl Reactor {
 
 /// The right to turn a reactor, given back when dropped.
 pub(crate) struct Seat<'a> {
-    reactor: &'a Reactor,
-    /// When somebody sat down, or the last turn was over.
-    now: Cell<Instant>,
+    /// Let go of before the place: whoever has that must not wait for this.
+    turning: MutexGuard<'a, Turning>,
+    place: Place<'a>,
 }
 
-impl Seat<'_> {
-    /// One turn. An error of kind `Interrupted` says that a signal handler ran in this thread.
-    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.reactor.write_tails();
-        if self.reactor.turns.is_settling() {
+struct Place<'a> {
+    reactor: &'a Reactor,
+    /// When somebody sat down, or stopped waiting last.
+    now: Instant,
+    back_soon: bool,
+}
+
+impl<'a> Seat<'a> {
+    /// For who has the place.
+    fn new(reactor: &'a Reactor, now: Instant) -> Self {
+        let turning = reactor.poll.lock();
+        let back_soon = turning.tempo.is_back_soon();
+        Seat { turning, place: Place { reactor, now, back_soon } }
+    }
+
+    /// One turn, with a wait until the deadline at most. Returns the time when that was over. An error of kind `Interrupted`
+    /// says that a signal handler ran in this thread.
+    pub(crate) fn turn_until(&mut self, deadline: Option<Instant>) -> io::Result<Instant> {
+        let left = deadline.map(|at| at.saturating_duration_since(self.place.now));
+        self.turn(left)?;
+        Ok(self.place.now)
+    }
+
+    fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let Seat { turning, place } = self;
+        let reactor = place.reactor;
+        reactor.write_tails();
+        if reactor.turns.is_settling() {
             // Of two who sleep the last is called, and that should be this one.
             std::thread::yield_now();
         }
-        let began = self.now.get();
-        let spin = may_spin() && self.reactor.tempo.lock().is_brisk(began);
-        let turned = self.reactor.turn_alone(timeout, spin);
-        self.now.set(Instant::now());
-        self.reactor.tempo.lock().note(began, self.now.get());
-        turned
+        let spin = may_spin() && turning.tempo.is_brisk(place.now);
+        let turned = reactor.turn_alone(turning, timeout, spin);
+        let over = turned.as_ref().map_or_else(|_| Instant::now(), |over| *over);
+        turning.tempo.note(place.now, over);
+        place.now = over;
+        place.back_soon = turning.tempo.is_back_soon();
+        turned.map(drop)
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         let reactor = self.reactor;
-        let back_soon = reactor.tempo.lock().is_back_soon();
         let has_work = |leased| reactor.has_work_for_others(leased);
-        reactor.turns.end_guest(&reactor.outside, self.now.get(), back_soon, has_work);
+        reactor.turns.end_guest(&reactor.outside, self.now, self.back_soon, has_work);
     }
 }

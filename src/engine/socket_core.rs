@@ -26,7 +26,7 @@ use super::pace::Flow;
 use super::reactor::Reactor;
 use super::source::{Ready, Source, Turn};
 use super::tempo::Tempo;
-use super::waiters::WaitQueue;
+use super::waiters::{Guests, WaitQueue};
 use crate::error::Error;
 use crate::frames::Frames;
 use crate::limits::WIRE_IDLE_AFTER;
@@ -62,6 +62,8 @@ pub(crate) struct Core {
     finished: AtomicBool,
     /// Where the pattern's deadlines are kept; set with the first one.
     timer_reactor: OnceLock<Arc<Reactor>>,
+    /// Whether there are connections.
+    has_network: AtomicBool,
     /// What peers on inproc say without taking the lock.
     mail: Mail,
     /// How brisk receiving and sending are, for sockets without connections.
@@ -95,6 +97,8 @@ struct State {
     stats: Statistics,
     recv_waiters: WaitQueue,
     send_waiters: WaitQueue,
+    recv_guests: Guests,
+    send_guests: Guests,
     watchers: Vec<Watcher>,
     next_watcher: u64,
     recv_level: Level,
@@ -127,6 +131,7 @@ impl Core {
             lease_returned: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             timer_reactor: OnceLock::new(),
+            has_network: AtomicBool::new(false),
             mail: Mail::default(),
             tempo: Default::default(),
             state: Mutex::new(State {
@@ -141,6 +146,8 @@ impl Core {
                 stats: Statistics::default(),
                 recv_waiters: WaitQueue::default(),
                 send_waiters: WaitQueue::default(),
+                recv_guests: Guests::default(),
+                send_guests: Guests::default(),
                 watchers: Vec::new(),
                 next_watcher: 0,
                 recv_level: Level::default(),
@@ -293,7 +300,7 @@ impl Core {
         let result = action(&mut state, &mut jobs, now);
         self.settle(&mut state, now, &mut jobs);
         drop(state);
-        let to_many = jobs.iter().filter(|job| matches!(job, Job::Flush(_) | Job::FlushSoon(_))).count() > 1;
+        let to_many = jobs.wires() > 1;
         jobs::run(&mut jobs);
         if to_many {
             self.state.lock().last_to_many = Some(Instant::now());
@@ -303,8 +310,13 @@ impl Core {
 
     /// After every call of the pattern: the drain rule, then whoever waits, then the deadline.
     fn settle(&self, state: &mut State, now: Instant, jobs: &mut Jobs) {
+        self.settle_turning(state, None, now, jobs);
+    }
+
+    /// The same by whoever turns that reactor.
+    fn settle_turning(&self, state: &mut State, turned: Option<&Reactor>, now: Instant, jobs: &mut Jobs) {
         state.carry_out(now, jobs);
-        state.announce(jobs);
+        state.announce(turned, jobs);
         if self.timed {
             self.arm(state);
         }
@@ -392,23 +404,32 @@ impl State {
         if dense { Flow::Dense } else { Flow::Sparse }
     }
 
-    /// Wakes one caller for each direction that can proceed, sets the descriptors, tells polls.
-    fn announce(&mut self, jobs: &mut Jobs) {
+    /// Wakes one caller for each direction that can proceed, sets the descriptors, tells polls. `turned` is the reactor
+    /// whose turn this is, if it is one.
+    fn announce(&mut self, turned: Option<&Reactor>, jobs: &mut Jobs) {
         let ready = self.pattern.readiness();
-        if ready.recv
-            && let Some(waiter) = self.recv_waiters.take_one()
-        {
-            jobs.push(Job::Wake(waiter));
+        if ready.recv {
+            wake_one(&self.recv_guests, &mut self.recv_waiters, turned, jobs);
         }
-        if ready.send
-            && let Some(waiter) = self.send_waiters.take_one()
-        {
-            jobs.push(Job::Wake(waiter));
+        if ready.send {
+            wake_one(&self.send_guests, &mut self.send_waiters, turned, jobs);
         }
         self.recv_level.set(ready.recv);
         self.send_level.set(ready.send);
         if !self.watchers.is_empty() {
             self.tell_watchers(ready, jobs);
         }
+    }
+}
+
+/// A guest comes first: it is awake already.
+#[inline]
+fn wake_one(guests: &Guests, waiters: &mut WaitQueue, turned: Option<&Reactor>, jobs: &mut Jobs) {
+    let waker = match guests.waker(turned) {
+        Some(of_guest) => of_guest,
+        None => waiters.take_one(),
+    };
+    if let Some(waker) = waker {
+        jobs.push(Job::Wake(waker));
     }
 }

@@ -69,6 +69,39 @@ impl WaitQueue {
     }
 }
 
+/// Callers that wait as guests of the reactor and turn it themselves: what their turn brings wakes nobody. One sits there
+/// at a time, but another may be on its way out while the next sits down.
+#[derive(Default)]
+pub(crate) struct Guests {
+    count: usize,
+    /// Theirs, since the first.
+    reactor: Option<Arc<Reactor>>,
+}
+
+impl Guests {
+    pub(crate) fn add(&mut self, reactor: &Arc<Reactor>) {
+        self.count += 1;
+        if self.reactor.is_none() {
+            self.reactor = Some(Arc::clone(reactor));
+        }
+    }
+
+    pub(crate) fn remove(&mut self) {
+        self.count -= 1;
+    }
+
+    /// Whether there are some, and the way to wake them if they have to be told: they know what their own reactor does.
+    pub(crate) fn waker(&self, turned: Option<&Reactor>) -> Option<Option<Waker>> {
+        if self.count == 0 {
+            return None;
+        }
+        let is_theirs = |reactor: &&Arc<Reactor>| {
+            !turned.is_some_and(|turned| std::ptr::eq(turned, &raw const ***reactor))
+        };
+        Some(self.reactor.as_ref().filter(is_theirs).map(|reactor| Waker::Turner(Arc::clone(reactor))))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -109,7 +109,7 @@ pub fn poll(
 /// Sleeps unless one of the sockets has become ready meanwhile.
 fn sleep(items: &[PollItem<'_>], deadline: Option<Instant>) -> Result<Park, Error> {
     let reactor = items.iter().find_map(|item| item.socket.core().shared_reactor());
-    let bed = Bed::make(reactor.as_ref())?;
+    let mut bed = Bed::make(reactor)?;
     let mut watched: Vec<(&Arc<Core>, u64)> = Vec::with_capacity(items.len());
     let mut outcome = None;
     for item in items {
@@ -125,7 +125,7 @@ fn sleep(items: &[PollItem<'_>], deadline: Option<Instant>) -> Result<Park, Erro
     let outcome = outcome.unwrap_or_else(|| {
         // With a threadless engine this thread turns it; without sockets it only sleeps.
         match watched.first() {
-            Some((core, _)) => core.sleep(&bed, deadline),
+            Some((core, _)) => core.sleep(&mut bed, deadline),
             None => bed.sleep(deadline),
         }
     });

@@ -61,7 +61,7 @@ impl Connection {
             Phase::Draining { .. } => return outcome(self.stream.read(turn.block)),
             Phase::Greeting | Phase::Open { .. } => (),
         }
-        if self.inbound.lock().is_full() {
+        if self.inbound.is_full() {
             return Step::Pause;
         }
         if !reading.leftover.is_empty() {
@@ -122,10 +122,12 @@ impl Connection {
         let Turn { now, block, frames, .. } = turn;
         let mut input: &[u8] = block.get(..bytes).unwrap_or_default();
         // A large message just delivered may have used up the room.
-        let full = self.inbound.lock().is_full();
+        let full = self.inbound.is_full();
         let step = if full { Step::Pause } else { self.decode(reading, &mut input, *now, frames) };
-        reading.leftover = input.to_vec();
-        reading.leftover_at = 0;
+        if !input.is_empty() {
+            reading.leftover = input.to_vec();
+            reading.leftover_at = 0;
+        }
         step
     }
 
@@ -176,7 +178,7 @@ impl Connection {
     }
 
     fn charge(&self, message: &Message) -> bool {
-        self.inbound.lock().charge(message.payload_len().saturating_add(MESSAGE_OVERHEAD_BYTES))
+        self.inbound.charge(message.payload_len().saturating_add(MESSAGE_OVERHEAD_BYTES))
     }
 
     /// All the small messages in the front of `input` that there is room for.
@@ -192,12 +194,12 @@ impl Connection {
             // Each message says who sent it.
             return;
         }
-        let below = self.inbound.lock().room();
+        let below = self.inbound.room();
         let allowance = Allowance { below, overhead: MESSAGE_OVERHEAD_BYTES };
         let counted = reading.decoder.next_block(input, max, allowance, frames);
         if counted > 0 {
             reading.last_was_large = false;
-            self.inbound.lock().charge(counted);
+            self.inbound.charge(counted);
         }
     }
 
@@ -216,7 +218,7 @@ impl Connection {
         }
         self.outbound.heard();
         if let Phase::Open { pipe, .. } = reading.phase {
-            jobs::run(&mut self.core.deliver(pipe, frames, now));
+            jobs::run(&mut self.core.deliver(pipe, frames, &self.reactor, now));
         }
         frames.clear();
     }

@@ -10,9 +10,9 @@ use crate::engine::jobs::{self, Job, Jobs};
 use crate::engine::outbound::{Room, Written};
 use crate::engine::pace::{Flow, Writer};
 use crate::engine::source::{Notice, Source, Turn};
-use crate::limits::{WIRE_WAIT, WIRE_WAIT_MAX};
+use crate::limits::{SMALL_FRAME_BYTES, WIRE_WAIT, WIRE_WAIT_MAX};
 use crate::message::Message;
-use crate::wire::ArrayHead;
+use crate::wire::{ArrayHead, SendQueue};
 
 /// The right, and the duty, to write one frame.
 pub(crate) struct Claim {
@@ -25,6 +25,21 @@ pub(crate) struct Claim {
 impl Claim {
     /// Writes the frame that was claimed for; called without any socket's lock.
     pub(crate) fn write(self, body: &[u8]) {
+        let head = self.head.as_slice();
+        // One slice costs the system less than two.
+        let mut frame = [0; SMALL_FRAME_BYTES];
+        match frame.get_mut(..head.len().saturating_add(body.len())) {
+            Some(frame) => {
+                let (to_head, to_body) = frame.split_at_mut(head.len());
+                to_head.copy_from_slice(head);
+                to_body.copy_from_slice(body);
+                self.write_parts(frame, &[]);
+            }
+            None => self.write_parts(head, body),
+        }
+    }
+
+    fn write_parts(&self, head: &[u8], body: &[u8]) {
         let connection = &self.connection;
         let write = |slices: &[io::IoSlice<'_>]| connection.stream.write(slices);
         let mut began = None;
@@ -32,7 +47,7 @@ impl Claim {
             began.get_or_insert_with(Instant::now).elapsed() < WIRE_WAIT_MAX
                 && connection.stream.await_room(WIRE_WAIT)
         });
-        let written = connection.outbound.write_claimed(self.head.as_slice(), body, write, await_room);
+        let written = connection.outbound.write_claimed(head, body, write, await_room);
         let mut jobs = Jobs::new();
         connection.after_writing(&written, &mut jobs);
         jobs::run(&mut jobs);
@@ -47,20 +62,28 @@ impl Connection {
         room
     }
 
-    /// The same for a copy of a body without header.
-    pub(crate) fn push_body(&self, body: &[u8], jobs: &mut Jobs) -> Room {
-        let (room, writer) = self.outbound.push(Flow::Unknown, |queue| self.encoder.encode_body(body, queue));
+    /// The same for a copy of a body without header; or claims the wire, if it is idle, and the caller writes the body.
+    pub(crate) fn push_body(self: &Arc<Self>, body: &[u8], jobs: &mut Jobs) -> (Option<Claim>, Room) {
+        let encode = |queue: &mut SendQueue| self.encoder.encode_body(body, queue);
+        let Some(head) = self.encoder.head(body.len()) else {
+            let (room, writer) = self.outbound.push(Flow::Unknown, encode);
+            self.see_to_writing(writer, jobs);
+            return (None, room);
+        };
+        let (room, writer) = self.outbound.offer(head.as_slice().len() + body.len(), encode);
+        let Some(writer) = writer else {
+            return (Some(Claim { connection: Arc::clone(self), head, waits: false }), room);
+        };
         self.see_to_writing(writer, jobs);
-        room
+        (None, room)
     }
 
     /// Claims the wire for a large body that the caller writes itself, from where it lies; called under the socket's
     /// lock. `None` if something is before it. It `could_wait` for a full wire, if that pays.
-    pub(crate) fn claim(&self, len: usize, could_wait: bool) -> Option<(Claim, Room)> {
+    pub(crate) fn claim(self: &Arc<Self>, len: usize, could_wait: bool) -> Option<(Claim, Room)> {
         let head = self.encoder.head(len)?;
-        let connection = self.me.upgrade()?;
         let (room, waits) = self.outbound.claim(head.as_slice().len().saturating_add(len), could_wait)?;
-        Some((Claim { connection, head, waits }, room))
+        Some((Claim { connection: Arc::clone(self), head, waits }, room))
     }
 
     fn see_to_writing(&self, writer: Writer, jobs: &mut Jobs) {
@@ -102,7 +125,9 @@ impl Connection {
         {
             self.core.pipe_writable(*pipe, jobs);
         }
-        if let (Some(_), Some(me)) = (&written.error, self.me.upgrade()) {
+        if written.error.is_some()
+            && let Some(me) = self.me.upgrade()
+        {
             // The reading side finds the end of the stream, after what the peer sent before it went.
             me.tell(Notice::Resume);
         }

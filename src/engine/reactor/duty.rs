@@ -21,7 +21,7 @@ impl Reactor {
             // A panic is a bug of ours; it costs what was being done, not the host's other connections.
             let work = std::panic::AssertUnwindSafe(|| {
                 let now = Instant::now();
-                match self.turns.next_post(&self.outside, now, self.has_work() || self.has_timer_due(now)) {
+                match self.turns.next_post(&self.outside, now, self.has_work() || self.alarms.is_due(now)) {
                     Post::Duty(station) => self.on_duty(station),
                     Post::Standby => self.stand_by(),
                     // Who is inside sees to what is due; looking again at once would only take the processor from it.
@@ -39,7 +39,8 @@ impl Reactor {
     fn finish(&self) {
         // There is nobody to be told of an error.
         let _ = self.turn(Some(Duration::ZERO));
-        let left = std::mem::take(&mut *self.inbox.lock());
+        let mut left = Vec::new();
+        self.inbox.take(&mut left);
         drop(left);
     }
 
@@ -53,15 +54,19 @@ impl Reactor {
         }
         let leave = Leave(self, station);
         match station {
-            Station::Inside => self.turn_alone(None, false),
-            Station::Standby => self.turn_alone(Some(Duration::ZERO), false),
+            Station::Inside => self.turn_here(None),
+            Station::Standby => self.turn_here(Some(Duration::ZERO)),
             Station::Outside => {
-                let turned = self.turn_alone(Some(Duration::ZERO), false);
+                let turned = self.turn_here(Some(Duration::ZERO));
                 drop(leave);
                 // What was submitted before the place was empty has called nobody.
                 if turned.is_ok() && !self.has_work() { self.sleep_outside(Duration::ZERO) } else { turned }
             }
         }
+    }
+
+    fn turn_here(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.turn_alone(&mut self.poll.lock(), timeout, false).map(drop)
     }
 
     /// Sleeps in the poll, where a guest may sleep too, and leaves to that one, or to the turn that comes next, what it
@@ -88,7 +93,7 @@ impl Reactor {
             });
         let events = !tasks.is_empty();
         if events {
-            self.inbox.lock().append(&mut tasks);
+            self.inbox.append(&mut tasks);
         }
         if (woken || events) && self.turns.is_occupied() {
             self.turns.woken_for_guest(&self.outside);
@@ -108,13 +113,7 @@ impl Reactor {
 
     /// How long the I/O thread is to sleep, and a note of it for who adds timers.
     fn until_noted_timer(&self, at_least: Duration) -> Option<Duration> {
-        let until = {
-            // Together: who adds an earlier timer meanwhile has to see what this sleep is about to miss.
-            let timers = self.timers.lock();
-            let until = timers.next_at();
-            *self.outside_until.lock() = until;
-            until
-        };
+        let until = self.alarms.note_sleep();
         until.map(|until| until.saturating_duration_since(Instant::now()).max(at_least))
     }
 

@@ -48,7 +48,7 @@ fn who_waits_now_and_then_is_woken_and_not_the_io_thread_that_stands_by() {
     let mut undisturbed = 0;
     wait_until("the guest alone is woken", || {
         let before = seen.by.lock().len();
-        let Some(seat) = reactor.take_seat() else { return false };
+        let Some(mut seat) = reactor.take_seat() else { return false };
         thread::scope(|scope| {
             scope.spawn(|| {
                 thread::sleep(RARELY);

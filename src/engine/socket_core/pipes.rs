@@ -27,14 +27,6 @@ impl Link {
         }
     }
 
-    /// The same for a copy of a body without header.
-    pub(super) fn push_body(&self, body: &[u8], jobs: &mut Jobs) -> Room {
-        match self {
-            Link::Stream(connection) => connection.push_body(body, jobs),
-            Link::Inproc(end) => end.push_body(body, jobs),
-        }
-    }
-
     pub(super) fn is_network(&self) -> bool {
         matches!(self, Link::Stream(_))
     }

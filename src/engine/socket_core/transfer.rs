@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::waiting::{Direction, Patience};
+use super::waiting::{Direction, Patience, Waiting};
 use super::{Core, Link, State};
 use crate::engine::EndpointInfo;
 use crate::engine::connection::{Connection, End};
@@ -12,6 +13,7 @@ use crate::engine::inproc;
 use crate::engine::jobs::{self, Jobs};
 use crate::engine::outbound::Room;
 use crate::engine::pace::Flow;
+use crate::engine::reactor::Reactor;
 use crate::error::{Error, SendError};
 use crate::frames::{Frames, Taken};
 use crate::limits::{BODY_BY_REFERENCE_BYTES, FRAMES_SPARE_MAX_BYTES, WIRE_WAIT_BODY_BYTES};
@@ -40,7 +42,8 @@ impl Core {
                 Ok(()) => return Ok(()),
                 Err(SendError { error: Error::WouldBlock, message: back }) if patience.waits() => {
                     message = back;
-                    if let Err(error) = self.wait(Direction::Send, moves, &mut patience) {
+                    let waited = self.wait(Direction::Send, moves, &mut patience);
+                    if let Err(error) = waited.and_then(|waiting| waiting.map_or(Ok(()), |w| self.leave(w))) {
                         return Err(SendError { error, message });
                     }
                 }
@@ -94,19 +97,20 @@ impl Core {
         let large = body.len() >= BODY_BY_REFERENCE_BYTES;
         // With several peers, another could be written to meanwhile.
         let could_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
-        let (claim, room) = match link {
-            Link::Stream(connection) if large => connection.claim(body.len(), could_wait).unzip(),
-            _ => (None, None),
+        let claimed = match link {
+            Link::Stream(connection) if large => connection.claim(body.len(), could_wait),
+            _ => None,
         };
-        let room = match room {
-            Some(room) => room,
+        let (claim, room) = match (claimed, link) {
+            (Some((claim, room)), _) => (Some(claim), room),
             // The turn of the pipe is taken, so the message has to be made under the lock.
-            None if large => link.push(link.copy_of(body)?, Flow::Unknown, &mut jobs),
-            None => link.push_body(body, &mut jobs),
+            (None, _) if large => (None, link.push(link.copy_of(body)?, Flow::Unknown, &mut jobs)),
+            (None, Link::Stream(connection)) => connection.push_body(body, &mut jobs),
+            (None, Link::Inproc(end)) => (None, end.push_body(body, &mut jobs)),
         };
         if room == Room::Full {
             state.pattern.handle_full(pipe);
-            state.announce(&mut jobs);
+            state.announce(None, &mut jobs);
         }
         state.stats.sent(body.len());
         drop(guard);
@@ -132,11 +136,12 @@ impl Core {
         take: impl FnOnce(Taken<'_>) -> R,
     ) -> Result<R, Error> {
         let mut take = Some(take);
+        let mut waited = None;
         loop {
             let moves = self.mail.moves();
-            match self.try_recv_with(&mut take) {
+            match self.try_recv_with(&mut take, waited.take()) {
                 Err(Error::WouldBlock) if patience.waits() => {
-                    self.wait(Direction::Recv, moves, &mut patience)?;
+                    waited = self.wait(Direction::Recv, moves, &mut patience)?;
                 }
                 Err(Error::WouldBlock) => {
                     self.hurry();
@@ -154,7 +159,12 @@ impl Core {
         }
     }
 
-    fn try_recv_with<R>(&self, take: &mut Option<impl FnOnce(Taken<'_>) -> R>) -> Result<R, Error> {
+    /// `waited` is how the caller waited for this; it waits no longer.
+    fn try_recv_with<R>(
+        &self,
+        take: &mut Option<impl FnOnce(Taken<'_>) -> R>,
+        waited: Option<Waiting>,
+    ) -> Result<R, Error> {
         if self.is_inherited() {
             return Err(Error::Closed);
         }
@@ -163,24 +173,36 @@ impl Core {
         let now = self.now();
         let mut guard = self.state.lock();
         let state = &mut *guard;
+        // A wake-up that comes to nothing here is passed on by settling, if the socket is readable for others.
+        let has_waited = waited.map(|waited| state.unregister(waited)).is_some();
         if state.closed {
+            drop(guard);
+            if has_waited {
+                self.left.notify_all();
+            }
             return Err(Error::Closed);
         }
+        let mut is_as_before = true;
         if self.mail.there_is() && !state.pattern.readiness().recv {
             self.look_into_lane(state, now, &mut jobs);
+            is_as_before = false;
         }
         // A deadline that has passed counts even if the engine is late to say so.
         if self.timed && state.pattern.next_timeout().is_some_and(|at| at <= now) {
             state.pattern.handle_timeout(&mut state.fx, now);
+            is_as_before = false;
         }
         let received = state.pattern.recv_taken(&mut state.fx, now, &mut place).and_then(|taken| {
             state.stats.received(taken.body().len());
             // Taken once: whoever has received does not come back.
             take.take().map(|take| take(taken)).ok_or(RecvRefusal::Empty)
         });
-        self.settle(state, now, &mut jobs);
-        if !state.pattern.readiness().recv {
-            state.pattern.tidy();
+        is_as_before &= matches!(received, Err(RecvRefusal::Empty)) && state.fx.is_empty();
+        if !is_as_before {
+            self.settle(state, now, &mut jobs);
+            if !state.pattern.readiness().recv {
+                state.pattern.tidy();
+            }
         }
         self.mail.look_yourself(!self.timed && state.is_undisturbed());
         let is_watched_from_outside = state.recv_level.has_descriptor() && !state.recv_level.is_set();
@@ -197,8 +219,9 @@ impl Core {
         })
     }
 
-    /// A connection hands over what it read, in order. The jobs are for the caller, once it holds no lock.
-    pub(crate) fn deliver(&self, pipe: PipeId, frames: &mut Frames, now: Instant) -> Jobs {
+    /// A connection hands over what it read, in order, in a turn of `turned`. The jobs are for the caller, once it holds
+    /// no lock.
+    pub(crate) fn deliver(&self, pipe: PipeId, frames: &mut Frames, turned: &Reactor, now: Instant) -> Jobs {
         let mut jobs = Jobs::new();
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -211,7 +234,7 @@ impl Core {
                 state.handle_message(pipe, taken.into_message(), now, &mut jobs);
             }
         }
-        self.settle(state, now, &mut jobs);
+        self.settle_turning(state, Some(turned), now, &mut jobs);
         drop(guard);
         jobs
     }
@@ -323,20 +346,17 @@ impl Core {
             return false;
         }
         state.connections.insert(Arc::as_ptr(connection) as usize, Arc::clone(connection));
+        self.has_network.store(true, Ordering::Release);
         true
     }
 
     pub(crate) fn remove_connection(&self, connection: &Arc<Connection>) {
         let mut state = self.state.lock();
         let removed = state.connections.remove(&(Arc::as_ptr(connection) as usize));
+        self.has_network.store(!state.connections.is_empty(), Ordering::Release);
         drop(state);
         self.left.notify_all();
         drop(removed);
-    }
-
-    /// Runs jobs that were gathered without a lock held.
-    pub(super) fn run(mut jobs: Jobs) {
-        jobs::run(&mut jobs);
     }
 }
 

@@ -3,15 +3,16 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::{Core, State};
-use crate::engine::jobs::{Job, Jobs};
+use crate::engine::jobs::{self, Job, Jobs};
 use crate::engine::reactor::{Parked, Reactor, Seat};
 use crate::engine::tempo::{Tempo, may_spin};
-use crate::engine::waiters::{WaitQueue, Waker};
+use crate::engine::waiters::{Guests, WaitId, WaitQueue, Waker};
 use crate::error::Error;
 use crate::limits::{SPIN_FOR_MORE_ROOM, SPIN_LOOKS_PER_CLOCK, SPIN_MAX, THREADLESS_TURN};
 use crate::protocol::Readiness;
@@ -45,12 +46,31 @@ impl Patience {
     pub(super) fn waits(self) -> bool {
         !matches!(self, Patience::Never)
     }
+
+    /// The waiting begins, with the socket's timeout option.
+    fn begin(&mut self, timeout: Option<Duration>) {
+        if let Patience::AsSet { interruptible } = *self {
+            *self = Patience::for_timeout(timeout, interruptible);
+        }
+    }
+
+    /// `None` waits for ever.
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Patience::Until { deadline, .. } => deadline,
+            Patience::Never | Patience::AsSet { .. } => None,
+        }
+    }
+
+    fn is_interruptible(self) -> bool {
+        matches!(self, Patience::Until { interruptible: true, .. } | Patience::AsSet { interruptible: true })
+    }
 }
 
 /// Where a blocked thread waits.
 pub(crate) enum Bed<'a> {
     /// In the reactor's place, doing its work: what it waits for comes without anybody waking it.
-    Seat(Seat<'a>, Arc<Reactor>),
+    Seat(Seat<'a>, &'a Arc<Reactor>),
     /// Asleep; somebody else turns.
     Parker { parker: Arc<Parker>, _parked: Option<Parked<'a>> },
 }
@@ -65,7 +85,7 @@ impl<'a> Bed<'a> {
         if let Some(reactor) = reactor
             && let Some(seat) = reactor.take_seat()
         {
-            return Ok(Bed::Seat(seat, Arc::clone(reactor)));
+            return Ok(Bed::Seat(seat, reactor));
         }
         let parker = Parker::current().map_err(|error| Error::os("wait for", "readiness", error))?;
         Ok(Bed::Parker { parker, _parked: reactor.map(|reactor| reactor.park()) })
@@ -79,17 +99,14 @@ impl<'a> Bed<'a> {
     }
 
     /// Sleeps, or turns once.
-    pub(crate) fn sleep(&self, until: Option<Instant>) -> Park {
+    pub(crate) fn sleep(&mut self, until: Option<Instant>) -> Park {
         match self {
             Bed::Parker { parker, .. } => parker.park(until),
-            Bed::Seat(seat, _) => {
-                let left = until.map(|at| at.saturating_duration_since(Instant::now()));
-                match seat.turn(left) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => Park::Interrupted,
-                    _ if until.is_some_and(|at| at <= Instant::now()) => Park::TimedOut,
-                    _ => Park::Woken,
-                }
-            }
+            Bed::Seat(seat, _) => match seat.turn_until(until) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Park::Interrupted,
+                Ok(now) if until.is_some_and(|at| at <= now) => Park::TimedOut,
+                _ => Park::Woken,
+            },
         }
     }
 }
@@ -99,6 +116,12 @@ impl<'a> Bed<'a> {
 pub(super) enum Direction {
     Send,
     Recv,
+}
+
+/// A caller that waits, as the socket knows it.
+pub(super) enum Waiting {
+    Guest(Direction),
+    Queued(Direction, WaitId),
 }
 
 /// Somebody who polls several sockets.
@@ -150,7 +173,8 @@ impl Level {
 }
 
 impl Core {
-    /// Sleeps until the direction may be able to proceed. Spurious returns are fine: the caller tries again.
+    /// Sleeps until the direction may be able to proceed. Spurious returns are fine: the caller tries again, and takes
+    /// back what is returned before or while it does ([`State::unregister`]).
     ///
     /// `patience` becomes a fixed deadline with the first call.
     /// `moves` is what the socket's [`Mail`](crate::engine::inproc::Mail) said before the caller tried.
@@ -159,54 +183,48 @@ impl Core {
         direction: Direction,
         moves: usize,
         patience: &mut Patience,
-    ) -> Result<(), Error> {
-        let (timeout, has_network) = self.open_state(|state| {
-            let timeout = match direction {
-                Direction::Send => state.options.send_timeout,
-                Direction::Recv => state.options.recv_timeout,
-            };
-            (timeout, !state.connections.is_empty())
-        })?;
-        if let Patience::AsSet { interruptible } = *patience {
-            *patience = Patience::for_timeout(timeout, interruptible);
-        }
-        let Patience::Until { deadline, interruptible } = *patience else { return Err(Error::WouldBlock) };
-        if deadline.is_some_and(|at| at <= Instant::now()) {
-            return Err(Error::TimedOut);
-        }
+    ) -> Result<Option<Waiting>, Error> {
         // Where there are connections the reactor keeps the tempo.
+        let has_network = self.has_network.load(Ordering::Acquire);
         let began = if has_network { None } else { Some(Instant::now()) };
-        if let Some(began) = began
-            && self.spin_for(direction, moves, began, deadline)
-        {
-            self.tempo(direction).lock().note(began, Instant::now());
-            return Ok(());
+        if let Some(began) = began {
+            patience.begin(self.open_state(|state| state.timeout(direction))?);
+            if self.spin_for(direction, moves, began, patience.deadline()) {
+                self.tempo(direction).lock().note(began, Instant::now());
+                return Ok(None);
+            }
         }
         let reactor = if has_network { self.only_reactor() } else { None };
-        let bed = Bed::make(reactor.as_ref())?;
-        let registered = self.open_state(|state| {
+        let mut bed = Bed::make(reactor)?;
+        let (timeout, registered) = self.open_state(|state| {
             // What happened since the caller looked would not be announced to it.
-            if state.can_proceed(direction) {
-                return None;
-            }
-            state.blocked += 1;
-            let wake_at = state.pattern.next_timeout();
-            Some((state.waiters(direction).add(bed.waker()), wake_at))
+            let registered = if state.can_proceed(direction) {
+                None
+            } else {
+                Some((state.register(direction, &bed), state.pattern.next_timeout()))
+            };
+            (state.timeout(direction), registered)
         })?;
-        let Some((id, wake_at)) = registered else { return Ok(()) };
-        // The engine calls at the pattern's own deadline, but it may be slow, or there may be none.
-        let until = [deadline, wake_at].into_iter().flatten().min();
-        let slept = self.sleep(&bed, until);
+        patience.begin(timeout);
+        let Some((waiting, wake_at)) = registered else { return Ok(None) };
+        let deadline = patience.deadline();
+        let slept = if deadline.is_some_and(|at| at <= Instant::now()) {
+            Park::TimedOut
+        } else {
+            // The engine calls at the pattern's own deadline, but it may be slow, or there may be none.
+            self.sleep(&mut bed, [deadline, wake_at].into_iter().flatten().min())
+        };
         drop(bed);
         if let Some(began) = began {
             self.tempo(direction).lock().note(began, Instant::now());
         }
-        self.leave(direction, id)?;
-        match slept {
-            Park::Interrupted if interruptible => Err(Error::Interrupted),
-            Park::TimedOut if deadline.is_some_and(|at| at <= Instant::now()) => Err(Error::TimedOut),
-            _ => Ok(()),
-        }
+        let error = match slept {
+            Park::Interrupted if patience.is_interruptible() => Error::Interrupted,
+            Park::TimedOut if deadline.is_some_and(|at| at <= Instant::now()) => Error::TimedOut,
+            _ => return Ok(Some(waiting)),
+        };
+        self.leave(waiting)?;
+        Err(error)
     }
 
     fn tempo(&self, direction: Direction) -> &Mutex<Tempo> {
@@ -257,16 +275,16 @@ impl Core {
     }
 
     /// The reactor that brings what this socket waits for, if it is one: a thread that blocks may turn it.
-    pub(crate) fn shared_reactor(&self) -> Option<Arc<Reactor>> {
-        let has_network = self.open_state(|state| !state.connections.is_empty()).unwrap_or(false);
-        if has_network { self.only_reactor() } else { None }
+    pub(crate) fn shared_reactor(&self) -> Option<&Arc<Reactor>> {
+        let may_wait = self.has_network.load(Ordering::Acquire) && !self.is_inherited();
+        if may_wait { self.only_reactor() } else { None }
     }
 
-    fn only_reactor(&self) -> Option<Arc<Reactor>> {
+    fn only_reactor(&self) -> Option<&Arc<Reactor>> {
         self.engine.get()?.engine.only_reactor()
     }
 
-    pub(crate) fn sleep(&self, bed: &Bed<'_>, until: Option<Instant>) -> Park {
+    pub(crate) fn sleep(&self, bed: &mut Bed<'_>, until: Option<Instant>) -> Park {
         let Some(engine) = self.is_threadless() else { return bed.sleep(until) };
         // Nobody else moves bytes: this thread does, and looks for wake-ups by other threads in between.
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
@@ -277,22 +295,21 @@ impl Core {
         }
     }
 
-    /// Takes back a registration. A wake-up that was meant for this caller and is not used goes to the next one.
-    fn leave(&self, direction: Direction, id: crate::engine::waiters::WaitId) -> Result<(), Error> {
+    /// Takes back a registration; the caller will not try again.
+    pub(super) fn leave(&self, waiting: Waiting) -> Result<(), Error> {
         let mut jobs = Jobs::new();
         let mut state = self.state.lock();
-        state.blocked -= 1;
-        let was_woken = !state.waiters(direction).remove(id);
+        let was_woken = state.unregister(waiting);
         if state.closed {
             drop(state);
             self.left.notify_all();
             return Err(Error::Closed);
         }
         if was_woken {
-            state.announce(&mut jobs);
+            state.announce(None, &mut jobs);
         }
         drop(state);
-        Core::run(jobs);
+        jobs::run(&mut jobs);
         Ok(())
     }
 
@@ -344,6 +361,42 @@ impl State {
         }
     }
 
+    fn timeout(&self, direction: Direction) -> Option<Duration> {
+        match direction {
+            Direction::Send => self.options.send_timeout,
+            Direction::Recv => self.options.recv_timeout,
+        }
+    }
+
+    fn guests(&mut self, direction: Direction) -> &mut Guests {
+        match direction {
+            Direction::Send => &mut self.send_guests,
+            Direction::Recv => &mut self.recv_guests,
+        }
+    }
+
+    fn register(&mut self, direction: Direction, bed: &Bed<'_>) -> Waiting {
+        self.blocked += 1;
+        if let Bed::Seat(_, reactor) = bed {
+            self.guests(direction).add(reactor);
+            return Waiting::Guest(direction);
+        }
+        Waiting::Queued(direction, self.waiters(direction).add(bed.waker()))
+    }
+
+    /// Takes back a registration. True says that a wake-up may have been meant for this caller: if it is not used, it goes
+    /// to the next one.
+    pub(super) fn unregister(&mut self, waiting: Waiting) -> bool {
+        self.blocked -= 1;
+        match waiting {
+            Waiting::Guest(direction) => {
+                self.guests(direction).remove();
+                true
+            }
+            Waiting::Queued(direction, id) => !self.waiters(direction).remove(id),
+        }
+    }
+
     fn can_proceed(&self, direction: Direction) -> bool {
         let ready = self.pattern.readiness();
         match direction {
@@ -359,6 +412,8 @@ impl State {
 
     /// The socket is closed: everybody is told, and descriptors turn readable first, so that pollers wake.
     pub(super) fn tell_everybody(&mut self, jobs: &mut Jobs) {
+        let guests = [&self.recv_guests, &self.send_guests];
+        jobs.extend(guests.iter().filter_map(|guests| guests.waker(None)?).map(Job::Wake));
         let State { recv_waiters, send_waiters, watchers, .. } = self;
         jobs.extend(recv_waiters.take_all().map(Job::Wake));
         jobs.extend(send_waiters.take_all().map(Job::Wake));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Doorbell, Parked, Post, Station, Turns};
+use super::{Doorbell, Parked, Post, Station, Turner, Turns};
 use crate::engine::sync::{AtomicBool, Condvar, Mutex, Ordering};
 use crate::limits::GUESTS_REMEMBERED;
 
@@ -238,7 +238,7 @@ impl Drop for Seat<'_> {
 
 impl Seat<'_> {
     pub(super) fn turn(&self) {
-        self.0.turn_alone(false);
+        self.0.turn_alone(false, Turner::Guest);
     }
 }
 
@@ -307,7 +307,7 @@ impl World {
     }
 
     fn on_duty(&self, station: Station) {
-        self.turn_alone(station != Station::Inside);
+        self.turn_alone(station != Station::Inside, Turner::Duty);
         self.turns.end_duty(station, &self.system);
         if station == Station::Outside && self.inbox.lock().is_empty() {
             self.system.poll_outside();
@@ -341,7 +341,7 @@ impl World {
         self.system.ring();
     }
 
-    fn turn_alone(&self, only_look: bool) {
+    fn turn_alone(&self, only_look: bool, turner: Turner) {
         assert!(!self.turning.swap(true, Ordering::SeqCst), "two threads turn");
         self.asleep.store(true, Ordering::SeqCst);
         let nudged = self.nudged.swap(false, Ordering::SeqCst);
@@ -351,14 +351,14 @@ impl World {
         if self.stop.load(Ordering::SeqCst) {
             self.turns.call_standby(&self.system);
         }
-        self.handle(events);
+        self.handle(events, turner);
         let tasks = std::mem::take(&mut *self.inbox.lock());
-        self.handle(tasks.len());
+        self.handle(tasks.len(), turner);
         assert!(self.turning.swap(false, Ordering::SeqCst), "another thread has turned");
     }
 
-    /// What a connection does with its socket: all who wait are told to look.
-    fn handle(&self, count: usize) {
+    /// What a connection does with its socket: all who wait are told to look, save the guest whose own turn this is.
+    fn handle(&self, count: usize, turner: Turner) {
         if count == 0 {
             return;
         }
@@ -369,6 +369,7 @@ impl World {
         self.progress.notify_all();
         for waker in waiting {
             match waker {
+                Waker::Turner if turner == Turner::Guest => (),
                 Waker::Turner => {
                     self.nudged.store(true, Ordering::SeqCst);
                     self.wake();
@@ -423,7 +424,7 @@ impl World {
         let seated = self.turns.begin_turn(&self.system, Some(Duration::ZERO));
         if seated {
             let seat = Seat(self);
-            self.turn_alone(true);
+            self.turn_alone(true, Turner::Guest);
             drop(seat);
         }
         seated
