@@ -216,6 +216,20 @@ impl Frames {
         }
     }
 
+    /// The payloads, if all of them lie here.
+    pub(crate) fn bodies(&self) -> Option<impl Iterator<Item = &[u8]>> {
+        let mut rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.messages.is_empty().then(|| {
+            std::iter::from_fn(move || {
+                let (head, behind) = rest.split_first_chunk::<HEAD_BYTES>()?;
+                let (body, more) =
+                    behind.split_at_checked((u32::from_ne_bytes(*head) & LEN_MASK) as usize)?;
+                rest = more;
+                Some(body)
+            })
+        })
+    }
+
     /// Whether some message may have a header: then payloads are not just bodies.
     pub(crate) fn has_headers(&self) -> bool {
         self.headers
@@ -388,6 +402,12 @@ mod tests {
                         return kind(&taken) == kind(&expected) && taken == expected;
                     }
                 }
+                let bodies = frames.bodies().map(|bodies| bodies.map(<[u8]>::to_vec).collect::<Vec<_>>());
+                let all: Vec<_> = model.iter().map(|(message, _)| message.body().to_vec()).collect();
+                let lie_here = |(message, charge): &(Message, usize)| {
+                    message.len() == *charge && *charge <= FRAME_COPY_MAX_BYTES
+                };
+                assert_eq!(bodies, model.iter().all(lie_here).then_some(all));
                 frames.is_empty() == model.is_empty() && other.is_empty() == behind.is_empty()
             })
         }

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::end::End;
 use self::inbound::Inbound;
+pub(crate) use self::writing::Claim;
 use super::endpoint::Owner;
 use super::jobs::{Job, Jobs};
 use super::outbound::Outbound;

@@ -95,25 +95,32 @@ impl Outbound {
         queue.push(flow, encode)
     }
 
-    /// The same for a frame of `bytes`, if it is to wait; `None` says that the caller has claimed the wire, and writes the
-    /// frame itself: then it need not be copied.
-    pub(crate) fn offer(&self, bytes: usize, encode: impl FnOnce(&mut SendQueue)) -> (Room, Option<Writer>) {
+    /// The same, if the frame is to wait; `None` says that the caller has claimed the wire, and writes the frame itself:
+    /// then it need not be copied. `frame` is how many bytes that would be, if it can be so.
+    pub(crate) fn offer(
+        &self,
+        frame: impl FnOnce() -> Option<usize>,
+        encode: impl FnOnce(&mut SendQueue),
+    ) -> (Room, Option<Writer>) {
         let mut queue = self.queue.lock();
         if queue.dead {
             return (Room::Full, Some(Writer::Nobody));
         }
         self.listen(&mut queue);
-        if queue.is_taken() || !queue.is_empty() {
-            let (room, writer) = queue.push(Flow::Unknown, encode);
-            return (room, Some(writer));
+        if !queue.is_taken()
+            && queue.is_empty()
+            && let Some(bytes) = frame()
+        {
+            return match queue.choose_writer(0, bytes, Flow::Unknown) {
+                Writer::Caller => (queue.give(bytes), None),
+                other => {
+                    encode(&mut queue.waiting);
+                    (queue.charge(bytes), Some(other))
+                }
+            };
         }
-        match queue.choose_writer(0, bytes, Flow::Unknown) {
-            Writer::Caller => (queue.give(bytes), None),
-            other => {
-                encode(&mut queue.waiting);
-                (queue.charge(bytes), Some(other))
-            }
-        }
+        let (room, writer) = queue.push(Flow::Unknown, encode);
+        (room, Some(writer))
     }
 
     fn listen(&self, queue: &mut Queue) {
@@ -421,80 +428,4 @@ fn write_all(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEAD: &[u8] = b"head";
-    const BODY: &[u8] = b"a body of some bytes";
-
-    /// A wire that takes so many bytes before it is full.
-    struct Wire {
-        room: usize,
-        taken: Vec<u8>,
-    }
-
-    impl Wire {
-        fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            let bytes: Vec<u8> =
-                slices.iter().flat_map(|slice| slice.iter().copied()).take(self.room).collect();
-            if bytes.is_empty() {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            self.room -= bytes.len();
-            self.taken.extend_from_slice(&bytes);
-            Ok(bytes.len())
-        }
-    }
-
-    /// Claims and writes a frame; `more` is the room that each wait brings, and the first that brings none is the last.
-    fn write_claimed(outbound: &Outbound, room: usize, more: &[usize]) -> (Written, Vec<u8>) {
-        assert_eq!(outbound.claim(HEAD.len() + BODY.len(), true), Some((Room::Free, true)));
-        let wire = std::cell::RefCell::new(Wire { room, taken: Vec::new() });
-        let mut waits = more.iter();
-        let await_room = || waits.next().inspect(|more| wire.borrow_mut().room += **more).is_some();
-        let written =
-            outbound.write_claimed(HEAD, BODY, |slices| wire.borrow_mut().write(slices), Some(await_room));
-        (written, wire.into_inner().taken)
-    }
-
-    fn frame() -> Vec<u8> {
-        [HEAD, BODY].concat()
-    }
-
-    #[test]
-    fn a_claimed_frame_is_written_as_the_wire_takes_it_while_that_is_waited_for() {
-        for first in 0..frame().len() {
-            let outbound = Outbound::new(1 << 20);
-            let (written, taken) = write_claimed(&outbound, first, &[1, 3, frame().len()]);
-            assert!(!written.blocked && written.error.is_none());
-            assert_eq!((taken, outbound.pending()), (frame(), 0));
-        }
-    }
-
-    #[test]
-    fn what_the_wire_does_not_take_in_time_follows_later() {
-        for first in 0..frame().len() {
-            let outbound = Outbound::new(1 << 20);
-            let (written, mut taken) = write_claimed(&outbound, first, &[]);
-            assert!(written.blocked && written.error.is_none());
-            assert_eq!((taken.len(), outbound.pending()), (first, frame().len() - first));
-            assert!(outbound.claim(1, true).is_none(), "something is before it");
-            assert!(outbound.writable());
-            let mut wire = Wire { room: usize::MAX, taken: Vec::new() };
-            assert!(!outbound.write_out(|slices| wire.write(slices)).blocked);
-            taken.append(&mut wire.taken);
-            assert_eq!((taken, outbound.pending()), (frame(), 0));
-            assert_eq!(outbound.claim(1, true), Some((Room::Free, false)), "waiting was in vain");
-        }
-    }
-
-    #[test]
-    fn an_error_ends_it_and_nothing_is_left() {
-        let outbound = Outbound::new(1 << 20);
-        assert_eq!(outbound.claim(HEAD.len() + BODY.len(), false), Some((Room::Free, false)));
-        let broken = |_: &[IoSlice<'_>]| Err(io::ErrorKind::BrokenPipe.into());
-        let written = outbound.write_claimed(HEAD, BODY, broken, None::<fn() -> bool>);
-        assert_eq!(written.error.map(|error| error.kind()), Some(io::ErrorKind::BrokenPipe));
-        assert!(outbound.claim(1, false).is_none());
-    }
-}
+mod tests;

@@ -263,13 +263,13 @@ impl Reactor {
         TURNING.try_with(|turning| turning.get() == std::ptr::from_ref(self).addr()).unwrap_or(false)
     }
 
-    /// Returns when the waiting was over.
     fn turn_alone(
         &self,
         turning: &mut Turning,
+        now: Instant,
         timeout: Option<Duration>,
         spin: bool,
-    ) -> io::Result<Instant> {
+    ) -> io::Result<()> {
         /// Also after a panic.
         struct Unmark;
         impl Drop for Unmark {
@@ -283,21 +283,22 @@ impl Reactor {
         }
         mark(std::ptr::from_ref(self).addr());
         let _unmark = Unmark;
-        self.turn_marked(turning, timeout, spin)
+        self.turn_marked(turning, now, timeout, spin)
     }
 
     fn turn_marked(
         &self,
         turning: &mut Turning,
+        now: Instant,
         timeout: Option<Duration>,
         spin: bool,
-    ) -> io::Result<Instant> {
+    ) -> io::Result<()> {
         // One thread at a time is here.
         self.looks.store(self.looks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         self.asleep.store(true, Ordering::SeqCst);
         let nudged = self.nudged.load(Ordering::SeqCst) && self.nudged.swap(false, Ordering::SeqCst);
         let at_once = nudged || self.has_work();
-        let timeout = if at_once { Some(Duration::ZERO) } else { self.until_next_timer(timeout) };
+        let timeout = if at_once { Some(Duration::ZERO) } else { self.until_next_timer(now, timeout) };
         let spun = if spin && !at_once { self.spin_for_events(turning) } else { Ok(false) };
         let Turning { poll, events, block, frames, tasks, .. } = turning;
         let polled = match spun {
@@ -330,7 +331,7 @@ impl Reactor {
         if !self.tails.can_wait() {
             self.tails.write();
         }
-        Ok(now)
+        Ok(())
     }
 
     fn tell_ready(&self, token: Token, ready: Ready, turn: &mut Turn<'_>) {
@@ -363,9 +364,9 @@ impl Reactor {
         Ok(found)
     }
 
-    fn until_next_timer(&self, timeout: Option<Duration>) -> Option<Duration> {
+    fn until_next_timer(&self, now: Instant, timeout: Option<Duration>) -> Option<Duration> {
         let Some(at) = self.alarms.next_at() else { return timeout };
-        let wait = at.saturating_duration_since(Instant::now());
+        let wait = at.saturating_duration_since(now);
         Some(timeout.map_or(wait, |timeout| timeout.min(wait)))
     }
 
@@ -407,7 +408,7 @@ pub(crate) struct Seat<'a> {
 
 struct Place<'a> {
     reactor: &'a Reactor,
-    /// When somebody sat down, or stopped waiting last.
+    /// When somebody sat down, or the last turn was over.
     now: Instant,
     back_soon: bool,
 }
@@ -420,7 +421,7 @@ impl<'a> Seat<'a> {
         Seat { turning, place: Place { reactor, now, back_soon } }
     }
 
-    /// One turn, with a wait until the deadline at most. Returns the time when that was over. An error of kind `Interrupted`
+    /// One turn, with a wait until the deadline at most. Returns the time when it was over. An error of kind `Interrupted`
     /// says that a signal handler ran in this thread.
     pub(crate) fn turn_until(&mut self, deadline: Option<Instant>) -> io::Result<Instant> {
         let left = deadline.map(|at| at.saturating_duration_since(self.place.now));
@@ -437,12 +438,13 @@ impl<'a> Seat<'a> {
             std::thread::yield_now();
         }
         let spin = may_spin() && turning.tempo.is_brisk(place.now);
-        let turned = reactor.turn_alone(turning, timeout, spin);
-        let over = turned.as_ref().map_or_else(|_| Instant::now(), |over| *over);
+        let turned = reactor.turn_alone(turning, place.now, timeout, spin);
+        // Much may have been done since the waiting was over.
+        let over = Instant::now();
         turning.tempo.note(place.now, over);
         place.now = over;
         place.back_soon = turning.tempo.is_back_soon();
-        turned.map(drop)
+        turned
     }
 }
 

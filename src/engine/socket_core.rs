@@ -6,6 +6,7 @@ mod counters;
 mod endpoints;
 mod orphans;
 mod pipes;
+mod sending;
 mod transfer;
 mod waiting;
 
@@ -363,8 +364,19 @@ impl State {
     /// The drain rule: does everything the pattern asked for, and tells it which pipes are full.
     #[inline]
     fn carry_out(&mut self, now: Instant, jobs: &mut Jobs) {
+        self.release_all(jobs);
+        // Most often that was all.
         if !self.fx.is_empty() {
             self.carry_out_all(now, jobs);
+        }
+    }
+
+    #[inline]
+    fn release_all(&mut self, jobs: &mut Jobs) {
+        while let Some((pipe, bytes)) = self.fx.release.pop() {
+            if !self.pipes.release(pipe, bytes, jobs) {
+                self.orphans.release(pipe, bytes);
+            }
         }
     }
 
@@ -381,11 +393,7 @@ impl State {
             if flow != Flow::Unknown {
                 self.last_to_many = Some(Instant::now());
             }
-            for (pipe, bytes) in self.fx.release.drain(..) {
-                if !self.pipes.release(pipe, bytes, jobs) {
-                    self.orphans.release(pipe, bytes);
-                }
-            }
+            self.release_all(jobs);
             // Losing a pipe may make the pattern want more.
             match self.fx.close.pop() {
                 Some(pipe) => self.cut_off(pipe, now, jobs),
@@ -406,7 +414,15 @@ impl State {
 
     /// Wakes one caller for each direction that can proceed, sets the descriptors, tells polls. `turned` is the reactor
     /// whose turn this is, if it is one.
+    #[inline]
     fn announce(&mut self, turned: Option<&Reactor>, jobs: &mut Jobs) {
+        let is_awaited = self.blocked > 0 || !self.watchers.is_empty();
+        if is_awaited || self.recv_level.has_descriptor() || self.send_level.has_descriptor() {
+            self.announce_to_all(turned, jobs);
+        }
+    }
+
+    fn announce_to_all(&mut self, turned: Option<&Reactor>, jobs: &mut Jobs) {
         let ready = self.pattern.readiness();
         if ready.recv {
             wake_one(&self.recv_guests, &mut self.recv_waiters, turned, jobs);

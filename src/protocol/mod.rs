@@ -369,10 +369,17 @@ pub(crate) trait Pattern: Send {
     /// Sends without blocking; a refused message comes back unchanged.
     fn send(&mut self, fx: &mut Effects, now: Instant, message: Message) -> Result<(), Rejected>;
 
-    /// The pipe that the next message without header goes to unchanged, for patterns that do nothing else to it; taken
-    /// as a send to it. `None` says nothing: [`send`](Pattern::send) does what is to be done.
-    fn choose_plain(&mut self) -> Option<PipeId> {
+    /// The pipe that a message goes to that is this body alone, for patterns that need not have it; taken as a send to it,
+    /// behind [`plain_header`](Pattern::plain_header). `None` says nothing: [`send`](Pattern::send) does what is to be
+    /// done.
+    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Option<PipeId> {
         None
+    }
+
+    /// What goes before the body that a pipe was just chosen for; at most
+    /// [`HEADER_INLINE_BYTES`](crate::limits::HEADER_INLINE_BYTES).
+    fn plain_header(&self) -> &[u8] {
+        &[]
     }
 
     /// Receives without blocking. The header of the message is what a raw socket shows; empty on cooked
@@ -568,7 +575,7 @@ mod tests {
     /// A pattern that is neither named here nor needs to look at each message only loses time, which nobody would see.
     #[test]
     fn what_need_not_be_looked_at_goes_the_short_ways() {
-        use Protocol::{Bus, Pair, Pull, Push, Sub};
+        use Protocol::{Bus, Pair, Pull, Push, Rep, Req, Respondent, Sub};
         for (protocol, mode, ..) in FRESH {
             let (mut fx, now, pipe) = (Effects::default(), Instant::now(), PipeId::new(0, 1));
             let mut pattern = create(protocol, mode, 0);
@@ -576,17 +583,29 @@ mod tests {
                 pattern.set_option(&mut fx, PatternOption::Subscribe(b"")).unwrap();
             }
             pattern.handle_attach(&mut fx, now, pipe, network::SAME).unwrap();
-            let plain = matches!(protocol, Pair | Push).then_some(pipe);
-            assert_eq!(pattern.choose_plain(), plain, "{protocol:?} {mode:?}");
+            let asks = protocol == Req && mode == Mode::Cooked;
+            let plain = (asks || matches!(protocol, Pair | Push)).then_some(pipe);
+            assert_eq!(pattern.choose_plain(&mut fx, now, b""), plain, "{protocol:?} {mode:?}");
             pattern.handle_full(pipe);
-            assert_eq!(pattern.choose_plain(), None, "{protocol:?} {mode:?} to a full pipe");
+            assert_eq!(pattern.choose_plain(&mut fx, now, b""), None, "{protocol:?} {mode:?} to a full pipe");
 
             let mut block = Frames::default();
-            block.push_body(b"small");
-            let blocks = matches!(protocol, Pair | Sub | Pull | Bus);
+            block.push_body(if asks { &[] } else { &[0x80, 0, 0, 1] });
+            let answers = matches!(protocol, Rep | Respondent) && mode == Mode::Cooked;
+            let blocks = matches!(protocol, Pair | Sub | Pull | Bus) || answers || asks;
             assert_eq!(pattern.handle_block(&mut fx, pipe, &mut block), blocks, "{protocol:?} {mode:?}");
             assert_eq!(block.is_empty(), blocks);
-            assert_eq!(block.capacity() == 0, blocks, "the buffer goes along");
+            assert_eq!(block.capacity() == 0, blocks && !asks, "the buffer goes along");
+            if answers {
+                pattern.handle_writable(&mut fx, now, pipe);
+                pattern.recv(&mut fx, now).unwrap();
+                assert_eq!(
+                    pattern.choose_plain(&mut fx, now, b""),
+                    Some(pipe),
+                    "{protocol:?} {mode:?} after a request"
+                );
+                assert_eq!(pattern.plain_header(), [0x80, 0, 0, 1]);
+            }
         }
     }
 

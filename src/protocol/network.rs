@@ -200,12 +200,13 @@ impl Network {
     }
 
     pub(super) fn send(&mut self, node: NodeId, message: impl Into<Message>) -> Result<(), SendRefusal> {
-        let (message, now) = (message.into(), self.now);
+        let (mut message, now) = (message.into(), self.now);
         let before = message.clone();
         let short_cut =
             self.carriage == Carriage::Wire && message.is_body_alone() && message.ws_type().is_none();
         let sent = self.call(node, |pattern, fx| {
-            if short_cut && let Some(pipe) = pattern.choose_plain() {
+            if short_cut && let Some(pipe) = pattern.choose_plain(fx, now, message.body()) {
+                message.set_header(pattern.plain_header());
                 fx.transmit(pipe, message);
                 return Ok(());
             }

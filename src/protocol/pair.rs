@@ -176,7 +176,7 @@ impl<F: Framing> Pattern for Pair<F> {
         Ok(())
     }
 
-    fn choose_plain(&mut self) -> Option<PipeId> {
+    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Option<PipeId> {
         match self.peer {
             Peer::Writable(pipe) if self.framing.departing(&[]) == Departure::Unchanged => Some(pipe),
             _ => None,

@@ -57,7 +57,7 @@ impl Pattern for Push {
         }
     }
 
-    fn choose_plain(&mut self) -> Option<PipeId> {
+    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Option<PipeId> {
         self.pipes.choose()
     }
 

@@ -2,18 +2,20 @@
 //! only in what the asking side does with it.
 
 use std::collections::HashMap;
+use std::mem;
 use std::time::Instant;
 
 use smallvec::SmallVec;
 
 use super::fair_queue::FairQueue;
 use super::pipe_table::PipeTable;
-use super::route::{split_stack, word_at};
+use super::route::{split_stack, stack_len, word_at};
 use super::{
     Effects, Mode, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal,
     Refused, Rejected, SendRefusal, common_option, refuse,
 };
-use crate::limits::{HEADER_INLINE_BYTES, HEADER_WORD_BYTES, TTL_DEFAULT_WORDS};
+use crate::frames::{Frames, Taken};
+use crate::limits::{BODY_BY_REFERENCE_BYTES, HEADER_INLINE_BYTES, HEADER_WORD_BYTES, TTL_DEFAULT_WORDS};
 use crate::message::Message;
 
 /// The answering side, cooked and raw. Requests wait in the fair queue with their stack as header.
@@ -41,20 +43,20 @@ enum Role {
     },
 }
 
-/// The conversation of a cooked socket.
-#[derive(Debug)]
-enum Exchange {
-    /// Nothing to answer: sending is refused (R156, R157).
-    Listening,
-    /// The request received last, to be answered or abandoned by receiving the next (R158). It survives its
-    /// pipe, and every receive that fails (R159).
-    Answering { pipe: PipeId, stack: SmallVec<[u8; HEADER_INLINE_BYTES]> },
+/// The conversation of a cooked socket: the request received last, to be answered or abandoned by receiving the next (R158).
+/// It survives its pipe, and every receive that fails (R159).
+#[derive(Debug, Default)]
+struct Exchange {
+    /// Whose request it is; nobody's, and sending is refused, once it is answered (R156, R157).
+    asked_by: Option<PipeId>,
+    /// What goes before the answer.
+    stack: SmallVec<[u8; HEADER_INLINE_BYTES]>,
 }
 
 impl Rep {
     pub(super) fn new(mode: Mode) -> Self {
         let role = match mode {
-            Mode::Cooked => Role::Cooked(Exchange::Listening),
+            Mode::Cooked => Role::Cooked(Exchange::default()),
             Mode::Raw => Role::Raw { pipes_by_key: HashMap::new() },
         };
         Rep { outlets: PipeTable::default(), queue: FairQueue::default(), max_ttl: TTL_DEFAULT_WORDS, role }
@@ -63,6 +65,14 @@ impl Rep {
     fn set_outlet(&mut self, pipe: PipeId, outlet: Outlet) {
         if let Some(entry) = self.outlets.get_mut(pipe) {
             *entry = outlet;
+        }
+    }
+
+    fn take_in(&mut self, fx: &mut Effects, pipe: PipeId, mut message: Message, charge: usize) {
+        if split_stack(&mut message, self.max_ttl) {
+            self.queue.push(pipe, message, charge);
+        } else {
+            fx.release(pipe, charge);
         }
     }
 }
@@ -92,13 +102,31 @@ impl Pattern for Rep {
     }
 
     /// Malformed and too deep requests are dropped silently, their connection kept (R153, R166).
-    fn handle_message(&mut self, fx: &mut Effects, _now: Instant, pipe: PipeId, mut message: Message) {
+    fn handle_message(&mut self, fx: &mut Effects, _now: Instant, pipe: PipeId, message: Message) {
         let charge = message.payload_len();
-        if split_stack(&mut message, self.max_ttl) {
-            self.queue.push(pipe, message, charge);
-        } else {
-            fx.release(pipe, charge);
+        self.take_in(fx, pipe, message, charge);
+    }
+
+    /// Payloads wait as they came: the stack is found again when they are received.
+    fn handle_block(&mut self, fx: &mut Effects, pipe: PipeId, block: &mut Frames) -> bool {
+        if matches!(self.role, Role::Raw { .. }) {
+            return false;
         }
+        let is_good = |payload: &[u8]| stack_len(payload, self.max_ttl).is_some();
+        if block.bodies().is_some_and(|mut bodies| bodies.all(is_good)) {
+            self.queue.push_block(pipe, block);
+            return true;
+        }
+        while let Some((taken, charge)) = block.pop() {
+            match taken {
+                Taken::Message(message) => self.take_in(fx, pipe, mem::take(message), charge),
+                Taken::Body(payload, kind) if stack_len(payload, self.max_ttl).is_some() => {
+                    self.queue.push_taken(pipe, Taken::Body(payload, kind), charge);
+                }
+                Taken::Body(..) => fx.release(pipe, charge),
+            }
+        }
+        true
     }
 
     fn handle_writable(&mut self, _fx: &mut Effects, _now: Instant, pipe: PipeId) {
@@ -115,19 +143,16 @@ impl Pattern for Rep {
     /// requester that does not read must not stall the answers to all others (R160 to R162, R216).
     fn send(&mut self, fx: &mut Effects, _now: Instant, mut message: Message) -> Result<(), Rejected> {
         let destination = match &mut self.role {
-            Role::Cooked(Exchange::Listening) => return refuse(message, SendRefusal::State),
+            Role::Cooked(Exchange { asked_by: None, .. }) => return refuse(message, SendRefusal::State),
             Role::Cooked(_) if !message.header().is_empty() => return refuse(message, SendRefusal::Header),
-            Role::Cooked(Exchange::Answering { pipe, stack }) => {
+            Role::Cooked(Exchange { asked_by, stack }) => {
                 message.set_header(stack);
-                Some(*pipe)
+                asked_by.take()
             }
             Role::Raw { pipes_by_key } => {
                 pop_key(&mut message).and_then(|key| pipes_by_key.get(&key).copied())
             }
         };
-        if let Role::Cooked(exchange) = &mut self.role {
-            *exchange = Exchange::Listening;
-        }
         if let Some(pipe) = destination
             && self.outlets.get(pipe) == Some(&Outlet::Writable)
         {
@@ -136,18 +161,60 @@ impl Pattern for Rep {
         Ok(())
     }
 
-    fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        let (pipe, taken) = self.queue.pop(fx).ok_or(RecvRefusal::Empty)?;
-        let mut message = taken.into_message();
-        match &mut self.role {
-            Role::Cooked(exchange) => {
-                let stack = SmallVec::from_slice(message.header());
-                *exchange = Exchange::Answering { pipe, stack };
-                message.set_header(&[]);
-            }
-            Role::Raw { .. } => message.prepend_header(pipe.key().to_be_bytes()),
+    /// There may be no memory for what must be kept of a large body, and then the request must not be lost.
+    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, body: &[u8]) -> Option<PipeId> {
+        let Role::Cooked(exchange) = &mut self.role else { return None };
+        let pipe = exchange.asked_by.filter(|pipe| self.outlets.get(*pipe) == Some(&Outlet::Writable))?;
+        if exchange.stack.spilled() || body.len() >= BODY_BY_REFERENCE_BYTES {
+            return None;
         }
-        Ok(message)
+        exchange.asked_by = None;
+        Some(pipe)
+    }
+
+    fn plain_header(&self) -> &[u8] {
+        match &self.role {
+            Role::Cooked(exchange) => &exchange.stack,
+            Role::Raw { .. } => &[],
+        }
+    }
+
+    fn recv(&mut self, fx: &mut Effects, now: Instant) -> Result<Message, RecvRefusal> {
+        let mut place = None;
+        self.recv_taken(fx, now, &mut place).map(Taken::into_message)
+    }
+
+    fn recv_taken<'a>(
+        &'a mut self,
+        fx: &mut Effects,
+        _now: Instant,
+        place: &'a mut Option<Message>,
+    ) -> Result<Taken<'a>, RecvRefusal> {
+        let Rep { queue, role, .. } = self;
+        let (pipe, taken) = queue.pop(fx).ok_or(RecvRefusal::Empty)?;
+        let exchange = match role {
+            Role::Cooked(exchange) => exchange,
+            Role::Raw { .. } => {
+                let mut message = taken.into_message();
+                message.prepend_header(pipe.key().to_be_bytes());
+                return Ok(Taken::Message(place.insert(message)));
+            }
+        };
+        exchange.asked_by = Some(pipe);
+        exchange.stack.clear();
+        Ok(match taken {
+            Taken::Message(message) => {
+                exchange.stack.extend_from_slice(message.header());
+                message.set_header(&[]);
+                Taken::Message(message)
+            }
+            Taken::Body(payload, kind) => {
+                let len = stack_len(payload, u8::MAX).unwrap_or_default();
+                let (stack, body) = payload.split_at_checked(len).unwrap_or_default();
+                exchange.stack.extend_from_slice(stack);
+                Taken::Body(body, kind)
+            }
+        })
     }
 
     fn tidy(&mut self) {
@@ -155,7 +222,7 @@ impl Pattern for Rep {
     }
 
     fn readiness(&self) -> Readiness {
-        let send = !matches!(self.role, Role::Cooked(Exchange::Listening));
+        let send = !matches!(self.role, Role::Cooked(Exchange { asked_by: None, .. }));
         Readiness { recv: !self.queue.is_empty(), send }
     }
 
@@ -180,9 +247,9 @@ fn pop_key(message: &mut Message) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::super::Protocol;
-    use super::super::network::{Carriage, LinkId, Network, NodeId, burst};
+    use super::super::network::{Carriage, LinkId, Network, NodeId, SAME, burst};
     use super::*;
-    use crate::limits::FRAMES_KEEP_BYTES;
+    use crate::limits::{FRAME_COPY_MAX_BYTES, FRAMES_KEEP_BYTES};
 
     /// Both protocols follow the rules of this file (R204).
     const ANSWERING: [Protocol; 2] = [Protocol::Rep, Protocol::Respondent];
@@ -217,6 +284,28 @@ mod tests {
                 assert_eq!(net.recv(probe).unwrap().body(), request(devices, 9, "answer"));
             }
         });
+    }
+
+    #[test]
+    fn r153_of_a_block_only_the_malformed_are_dropped_and_released() {
+        let (mut rep, mut fx, now) = (Rep::new(Mode::Cooked), Effects::default(), Instant::now());
+        let (pipe, mut block) = (PipeId::new(0, 1), Frames::default());
+        rep.handle_attach(&mut fx, now, pipe, SAME).unwrap();
+        let large = request(1, 3, &"x".repeat(FRAME_COPY_MAX_BYTES));
+        for payload in [request(0, 1, "one"), vec![0; 7], request(2, 2, "two"), large.clone(), vec![]] {
+            let charge = payload.len();
+            block.push(payload.into(), charge);
+        }
+        assert!(rep.handle_block(&mut fx, pipe, &mut block));
+        assert_eq!(fx.release, [(pipe, 7), (pipe, 0)]);
+        let mut received = || rep.recv(&mut fx, now).map(|message| message.body().to_vec());
+        assert_eq!(received().unwrap(), b"one");
+        assert_eq!(received().unwrap(), b"two");
+        assert_eq!(received().unwrap(), large[8..]);
+        assert_eq!(received(), Err(RecvRefusal::Empty));
+        assert_eq!(rep.choose_plain(&mut fx, now, b""), Some(pipe));
+        assert_eq!(rep.plain_header(), &large[..8]);
+        assert_eq!(rep.choose_plain(&mut fx, now, b""), None, "it is answered");
     }
 
     #[test]

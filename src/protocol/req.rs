@@ -10,7 +10,8 @@ use super::{
     Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
     Rejected, SendRefusal, common_option, refuse,
 };
-use crate::limits::REQ_RESEND_DEFAULT;
+use crate::frames::{Frames, Taken};
+use crate::limits::{BODY_BY_REFERENCE_BYTES, HEADER_WORD_BYTES, REQ_RESEND_DEFAULT};
 use crate::message::Message;
 
 /// Cooked REQ: one request at a time, kept until its reply is collected or a new one replaces it.
@@ -19,6 +20,8 @@ pub(super) struct Req {
     pipes: LoadBalance,
     /// Id of the latest request, top bit set.
     id: u32,
+    /// The same as it goes over the wire.
+    header: [u8; HEADER_WORD_BYTES],
     resend_interval: Duration,
     state: State,
 }
@@ -70,6 +73,7 @@ impl Req {
         Req {
             pipes: LoadBalance::default(),
             id: seed | BOTTOM,
+            header: [0; HEADER_WORD_BYTES],
             resend_interval: REQ_RESEND_DEFAULT,
             state: State::Idle,
         }
@@ -84,6 +88,19 @@ impl Req {
                 State::Sent { request, pipe, resend: self.resend_after(now) }
             }
         };
+    }
+
+    /// A new request begins: what came of the one before is let go of.
+    fn begin(&mut self, fx: &mut Effects) {
+        if let State::Ready(reply) = &self.state {
+            reply.release(fx);
+        }
+        self.id = next_id(self.id);
+        self.header = self.id.to_be_bytes();
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Waiting { .. } | State::Sent { .. } | State::Stranded)
     }
 
     fn resend_after(&self, now: Instant) -> Resend {
@@ -125,12 +142,29 @@ impl Pattern for Req {
 
     fn handle_message(&mut self, fx: &mut Effects, _now: Instant, pipe: PipeId, mut message: Message) {
         let charge = message.payload_len();
-        let open = matches!(self.state, State::Waiting { .. } | State::Sent { .. } | State::Stranded);
-        if open && strip_id(&mut message, self.id) {
+        if self.is_open() && strip_id(&mut message, self.id) {
             self.state = State::Ready(Reply { message, pipe, charge });
         } else {
             fx.release(pipe, charge);
         }
+    }
+
+    fn handle_block(&mut self, fx: &mut Effects, pipe: PipeId, block: &mut Frames) -> bool {
+        while let Some((taken, charge)) = block.pop() {
+            let answer = match taken {
+                Taken::Body(payload, kind) => payload.strip_prefix(&self.header).map(|body| {
+                    let mut message = Message::copy_from_slice(body);
+                    message.set_ws_type(kind);
+                    message
+                }),
+                Taken::Message(message) => strip_id(message, self.id).then(|| mem::take(message)),
+            };
+            match answer {
+                Some(message) if self.is_open() => self.state = State::Ready(Reply { message, pipe, charge }),
+                _ => fx.release(pipe, charge),
+            }
+        }
+        true
     }
 
     fn handle_writable(&mut self, fx: &mut Effects, now: Instant, pipe: PipeId) {
@@ -155,27 +189,40 @@ impl Pattern for Req {
         if !message.header().is_empty() {
             return refuse(message, SendRefusal::Header);
         }
-        if let State::Ready(reply) = &self.state {
-            reply.release(fx);
-        }
-        self.id = next_id(self.id);
-        message.set_header(&self.id.to_be_bytes());
+        self.begin(fx);
+        message.set_header(&self.header);
         self.dispatch(fx, now, message);
         Ok(())
     }
 
-    fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
-        match mem::replace(&mut self.state, State::Idle) {
-            State::Ready(reply) => {
-                reply.release(fx);
-                Ok(reply.message)
-            }
-            State::Idle => Err(RecvRefusal::State),
-            other => {
-                self.state = other;
-                Err(RecvRefusal::Empty)
-            }
+    /// A large body is better kept by reference than copied.
+    fn choose_plain(&mut self, fx: &mut Effects, now: Instant, body: &[u8]) -> Option<PipeId> {
+        if body.len() >= BODY_BY_REFERENCE_BYTES {
+            return None;
         }
+        let pipe = self.pipes.choose()?;
+        self.begin(fx);
+        let mut request = Message::copy_from_slice(body);
+        request.set_header(&self.header);
+        self.state = State::Sent { request, pipe, resend: self.resend_after(now) };
+        Some(pipe)
+    }
+
+    fn plain_header(&self) -> &[u8] {
+        &self.header
+    }
+
+    fn recv(&mut self, fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {
+        match &self.state {
+            State::Ready(_) => (),
+            State::Idle => return Err(RecvRefusal::State),
+            _ => return Err(RecvRefusal::Empty),
+        }
+        let State::Ready(reply) = mem::replace(&mut self.state, State::Idle) else {
+            return Err(RecvRefusal::State);
+        };
+        reply.release(fx);
+        Ok(reply.message)
     }
 
     fn next_timeout(&self) -> Option<Instant> {

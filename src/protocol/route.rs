@@ -27,6 +27,14 @@ pub(super) fn split_stack(message: &mut Message, max_words: u8) -> bool {
     false
 }
 
+/// Bytes of the stack in front of a payload that lies in one piece; `None` as `split_stack` is false.
+pub(super) fn stack_len(payload: &[u8], max_words: u8) -> Option<usize> {
+    let (words, _) = payload.as_chunks::<HEADER_WORD_BYTES>();
+    let is_id = |word: &[u8; HEADER_WORD_BYTES]| u32::from_be_bytes(*word) & BOTTOM != 0;
+    let before = words.iter().take(usize::from(max_words)).position(is_id)?;
+    Some((before + 1) * HEADER_WORD_BYTES)
+}
+
 /// Makes the first word of an answer its header and the rest its body (R217). False when it has no word.
 pub(super) fn split_first_word(message: &mut Message) -> bool {
     message.split_header(HEADER_WORD_BYTES)
@@ -82,7 +90,7 @@ mod tests {
     }
 
     /// The naive model: looks at the whole payload, then decides.
-    fn stack_len(bytes: &[u8], max_words: u8) -> Option<usize> {
+    fn model_len(bytes: &[u8], max_words: u8) -> Option<usize> {
         let count = bytes.chunks_exact(4).position(|word| word[0] & 0x80 != 0)? + 1;
         (count <= usize::from(max_words)).then_some(count * 4)
     }
@@ -96,7 +104,9 @@ mod tests {
             bytes.extend_from_slice(&rest);
             let max_words = max_words % 12 + 1;
             let mut message = payload(&bytes, header % (bytes.len() + 1));
-            match stack_len(&bytes, max_words) {
+            let len = model_len(&bytes, max_words);
+            assert_eq!(stack_len(&bytes, max_words), len);
+            match len {
                 None => !split_stack(&mut message, max_words),
                 Some(len) => {
                     split_stack(&mut message, max_words)

@@ -43,8 +43,11 @@ impl Encoder for LengthEncoder {
         Some(self.head_of(len))
     }
 
-    fn encode_body(&self, body: &[u8], queue: &mut SendQueue) {
-        self.put_head(body.len(), queue);
+    fn encode_parts(&self, header: &[u8], body: &[u8], queue: &mut SendQueue) {
+        self.put_head(header.len().saturating_add(body.len()), queue);
+        if !header.is_empty() {
+            queue.put(header);
+        }
         queue.put(body);
     }
 }
@@ -124,7 +127,8 @@ mod tests {
         for (typed, len) in [(false, 0), (false, 1000), (true, 0), (true, 1000)] {
             let (encoder, body, mut queue) = (LengthEncoder::new(typed), vec![7; len], SendQueue::default());
             let expected = encoded(typed, Message::from(&body[..])).concat();
-            encoder.encode_body(&body, &mut queue);
+            let (header, rest) = body.split_at(len / 100);
+            encoder.encode_parts(header, rest, &mut queue);
             let mut slices = SmallVec::new();
             queue.slices(&mut slices);
             assert_eq!(slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat(), expected);

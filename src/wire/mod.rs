@@ -167,8 +167,8 @@ pub(crate) trait Encoder: Send + Sync {
         None
     }
 
-    /// Appends a copy of `body` as one frame without header.
-    fn encode_body(&self, body: &[u8], queue: &mut SendQueue);
+    /// Appends copies of `header` and `body` as one frame.
+    fn encode_parts(&self, header: &[u8], body: &[u8], queue: &mut SendQueue);
 }
 
 /// What a peer did wrong. Its connection is closed, nobody else is concerned.

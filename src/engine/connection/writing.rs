@@ -5,19 +5,26 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::Connection;
 use crate::engine::jobs::{self, Job, Jobs};
 use crate::engine::outbound::{Room, Written};
 use crate::engine::pace::{Flow, Writer};
 use crate::engine::source::{Notice, Source, Turn};
-use crate::limits::{SMALL_FRAME_BYTES, WIRE_WAIT, WIRE_WAIT_MAX};
+use crate::limits::{HEADER_INLINE_BYTES, SMALL_FRAME_BYTES, WIRE_WAIT, WIRE_WAIT_MAX};
 use crate::message::Message;
-use crate::wire::{ArrayHead, SendQueue};
+use crate::wire::ArrayHead;
+
+/// The head of a frame and the pattern's header.
+type Front = SmallVec<[u8; 36]>;
+const _: () = assert!(ArrayHead::MAX_BYTES + HEADER_INLINE_BYTES <= 36);
 
 /// The right, and the duty, to write one frame.
 pub(crate) struct Claim {
     connection: Arc<Connection>,
-    head: ArrayHead,
+    /// What stands in front of the body.
+    front: Front,
     /// To wait for a bounded time where the wire is full and the peer reads, which costs less than copying what is left.
     waits: bool,
 }
@@ -25,7 +32,7 @@ pub(crate) struct Claim {
 impl Claim {
     /// Writes the frame that was claimed for; called without any socket's lock.
     pub(crate) fn write(self, body: &[u8]) {
-        let head = self.head.as_slice();
+        let head = &*self.front;
         // One slice costs the system less than two.
         let mut frame = [0; SMALL_FRAME_BYTES];
         match frame.get_mut(..head.len().saturating_add(body.len())) {
@@ -62,28 +69,45 @@ impl Connection {
         room
     }
 
-    /// The same for a copy of a body without header; or claims the wire, if it is idle, and the caller writes the body.
-    pub(crate) fn push_body(self: &Arc<Self>, body: &[u8], jobs: &mut Jobs) -> (Option<Claim>, Room) {
-        let encode = |queue: &mut SendQueue| self.encoder.encode_body(body, queue);
-        let Some(head) = self.encoder.head(body.len()) else {
-            let (room, writer) = self.outbound.push(Flow::Unknown, encode);
-            self.see_to_writing(writer, jobs);
-            return (None, room);
-        };
-        let (room, writer) = self.outbound.offer(head.as_slice().len() + body.len(), encode);
-        let Some(writer) = writer else {
-            return (Some(Claim { connection: Arc::clone(self), head, waits: false }), room);
-        };
-        self.see_to_writing(writer, jobs);
-        (None, room)
+    /// The same for copies of `header` and `body`. True says that the wire was idle and the caller has claimed it instead:
+    /// it writes the frame itself, with what [`claimed`](Connection::claimed) returns.
+    #[inline]
+    pub(crate) fn push_parts(&self, header: &[u8], body: &[u8], jobs: &mut Jobs) -> (Room, bool) {
+        let payload = header.len().saturating_add(body.len());
+        let frame = || Some(self.encoder.head(payload)?.as_slice().len().saturating_add(payload));
+        let (room, writer) =
+            self.outbound.offer(frame, |queue| self.encoder.encode_parts(header, body, queue));
+        match writer {
+            Some(writer) => self.see_to_writing(writer, jobs),
+            None => return (room, true),
+        }
+        (room, false)
     }
 
-    /// Claims the wire for a large body that the caller writes itself, from where it lies; called under the socket's
-    /// lock. `None` if something is before it. It `could_wait` for a full wire, if that pays.
-    pub(crate) fn claim(self: &Arc<Self>, len: usize, could_wait: bool) -> Option<(Claim, Room)> {
-        let head = self.encoder.head(len)?;
-        let (room, waits) = self.outbound.claim(head.as_slice().len().saturating_add(len), could_wait)?;
-        Some((Claim { connection: Arc::clone(self), head, waits }, room))
+    /// For who has claimed the wire.
+    pub(crate) fn claimed(self: &Arc<Self>, header: &[u8], body: &[u8]) -> Option<Claim> {
+        Some(Claim { connection: Arc::clone(self), front: self.front(header, body)?, waits: false })
+    }
+
+    /// Claims the wire for a large body that the caller writes itself, from where it lies, behind `header`; called under
+    /// the socket's lock. `None` if something is before it. It `could_wait` for a full wire, if that pays.
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        header: &[u8],
+        body: &[u8],
+        could_wait: bool,
+    ) -> Option<(Claim, Room)> {
+        let front = self.front(header, body)?;
+        let (room, waits) = self.outbound.claim(front.len().saturating_add(body.len()), could_wait)?;
+        Some((Claim { connection: Arc::clone(self), front, waits }, room))
+    }
+
+    /// `None` if the body would have to be changed.
+    fn front(&self, header: &[u8], body: &[u8]) -> Option<Front> {
+        let head = self.encoder.head(header.len().saturating_add(body.len()))?;
+        let mut front = Front::from_slice(head.as_slice());
+        front.extend_from_slice(header);
+        Some(front)
     }
 
     fn see_to_writing(&self, writer: Writer, jobs: &mut Jobs) {

@@ -1,6 +1,5 @@
-//! Messages: what the application sends and receives, and what connections deliver.
+//! What connections deliver, and what the application receives of it.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -11,116 +10,14 @@ use crate::engine::EndpointInfo;
 use crate::engine::connection::{Connection, End};
 use crate::engine::inproc;
 use crate::engine::jobs::{self, Jobs};
-use crate::engine::outbound::Room;
-use crate::engine::pace::Flow;
 use crate::engine::reactor::Reactor;
-use crate::error::{Error, SendError};
+use crate::error::Error;
 use crate::frames::{Frames, Taken};
-use crate::limits::{BODY_BY_REFERENCE_BYTES, FRAMES_SPARE_MAX_BYTES, WIRE_WAIT_BODY_BYTES};
+use crate::limits::FRAMES_SPARE_MAX_BYTES;
 use crate::message::Message;
-use crate::protocol::{PipeId, RecvRefusal, Rejected, SendRefusal};
+use crate::protocol::{PipeId, RecvRefusal};
 
 impl Core {
-    /// Sends, waiting as `patience` says. A message that is not sent comes back.
-    #[inline]
-    pub(crate) fn send(&self, message: Message, patience: Patience) -> Result<(), SendError> {
-        // A small body is copied straight to where it leaves from, and the message moved no further than here.
-        if message.is_plain() && message.len() < BODY_BY_REFERENCE_BYTES {
-            match self.try_send_body(message.body(), patience) {
-                Ok(true) => return Ok(()),
-                Ok(false) => (),
-                Err(error) => return Err(SendError { error, message }),
-            }
-        }
-        self.send_message(message, patience)
-    }
-
-    fn send_message(&self, mut message: Message, mut patience: Patience) -> Result<(), SendError> {
-        loop {
-            let moves = self.mail.moves();
-            match self.try_send(message) {
-                Ok(()) => return Ok(()),
-                Err(SendError { error: Error::WouldBlock, message: back }) if patience.waits() => {
-                    message = back;
-                    let waited = self.wait(Direction::Send, moves, &mut patience);
-                    if let Err(error) = waited.and_then(|waiting| waiting.map_or(Ok(()), |w| self.leave(w))) {
-                        return Err(SendError { error, message });
-                    }
-                }
-                Err(refused) => return Err(refused),
-            }
-        }
-    }
-
-    fn try_send(&self, message: Message) -> Result<(), SendError> {
-        let len = message.len();
-        let mut slot = Some(message);
-        let sent = self.act(|state, _, now| {
-            let message = slot.take().unwrap_or_default();
-            state.pattern.send(&mut state.fx, now, message).map(|()| state.stats.sent(len))
-        });
-        let Rejected { message, reason } = match sent {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(rejected)) => rejected,
-            Err(error) => return Err(SendError { error, message: slot.unwrap_or_default() }),
-        };
-        let error = match reason {
-            SendRefusal::Full => Error::WouldBlock,
-            SendRefusal::State => Error::State("nothing to answer: receive a request or survey first"),
-            SendRefusal::Unsupported => Error::Unsupported { protocol: self.protocol, operation: "send" },
-            SendRefusal::Header => Error::Header { protocol: self.protocol, len: message.header().len() },
-        };
-        Err(SendError { error, message })
-    }
-
-    /// Sends a copy of `body`, waiting as `patience` says. A small one is copied straight to where it leaves from.
-    pub(crate) fn send_body(&self, body: &[u8], patience: Patience) -> Result<(), Error> {
-        if self.try_send_body(body, patience)? {
-            return Ok(());
-        }
-        self.send_message(copy_of(body)?, patience).map_err(|refused| refused.error)
-    }
-
-    /// False says that the pattern has to see a message.
-    fn try_send_body(&self, body: &[u8], patience: Patience) -> Result<bool, Error> {
-        if self.is_inherited() {
-            return Err(Error::Closed);
-        }
-        let mut jobs = Jobs::new();
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        if state.closed {
-            return Err(Error::Closed);
-        }
-        let Some(pipe) = state.pattern.choose_plain() else { return Ok(false) };
-        let Some(link) = state.pipes.get(pipe) else { return Ok(false) };
-        let large = body.len() >= BODY_BY_REFERENCE_BYTES;
-        // With several peers, another could be written to meanwhile.
-        let could_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
-        let claimed = match link {
-            Link::Stream(connection) if large => connection.claim(body.len(), could_wait),
-            _ => None,
-        };
-        let (claim, room) = match (claimed, link) {
-            (Some((claim, room)), _) => (Some(claim), room),
-            // The turn of the pipe is taken, so the message has to be made under the lock.
-            (None, _) if large => (None, link.push(link.copy_of(body)?, Flow::Unknown, &mut jobs)),
-            (None, Link::Stream(connection)) => connection.push_body(body, &mut jobs),
-            (None, Link::Inproc(end)) => (None, end.push_body(body, &mut jobs)),
-        };
-        if room == Room::Full {
-            state.pattern.handle_full(pipe);
-            state.announce(None, &mut jobs);
-        }
-        state.stats.sent(body.len());
-        drop(guard);
-        if let Some(claim) = claim {
-            claim.write(body);
-        }
-        jobs::run(&mut jobs);
-        Ok(true)
-    }
-
     /// Receives, waiting as `patience` says.
     pub(crate) fn recv(&self, patience: Patience) -> Result<Message, Error> {
         // Made where it is wanted, and not handed through: that would cost more than the rest.
@@ -170,7 +67,6 @@ impl Core {
         }
         let mut jobs = Jobs::new();
         let mut place = None;
-        let now = self.now();
         let mut guard = self.state.lock();
         let state = &mut *guard;
         // A wake-up that comes to nothing here is passed on by settling, if the socket is readable for others.
@@ -182,13 +78,17 @@ impl Core {
             }
             return Err(Error::Closed);
         }
+        let has_mail = self.mail.there_is() && !state.pattern.readiness().recv;
+        // To receive where no deadline runs takes no clock.
+        let due = if self.timed { state.pattern.next_timeout() } else { None };
+        let now = if due.is_some() || has_mail { self.now() } else { self.born };
         let mut is_as_before = true;
-        if self.mail.there_is() && !state.pattern.readiness().recv {
+        if has_mail {
             self.look_into_lane(state, now, &mut jobs);
             is_as_before = false;
         }
         // A deadline that has passed counts even if the engine is late to say so.
-        if self.timed && state.pattern.next_timeout().is_some_and(|at| at <= now) {
+        if due.is_some_and(|at| at <= now) {
             state.pattern.handle_timeout(&mut state.fx, now);
             is_as_before = false;
         }
@@ -357,28 +257,6 @@ impl Core {
         drop(state);
         self.left.notify_all();
         drop(removed);
-    }
-}
-
-/// A message with a copy of a body, if there is memory for it.
-fn copy_of(body: &[u8]) -> Result<Message, Error> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(body.len()).map_err(|_| no_memory(body))?;
-    copy.extend_from_slice(body);
-    Ok(Message::from(copy))
-}
-
-fn no_memory(body: &[u8]) -> Error {
-    Error::os("send", format!("{} bytes", body.len()), io::ErrorKind::OutOfMemory.into())
-}
-
-impl Link {
-    /// The same, in memory that suits the link.
-    fn copy_of(&self, body: &[u8]) -> Result<Message, Error> {
-        match self {
-            Link::Stream(_) => copy_of(body),
-            Link::Inproc(end) => end.copy_of(body).map_err(|_| no_memory(body)),
-        }
     }
 }
 

@@ -40,9 +40,11 @@ impl Encoder for WsEncoder {
         }
     }
 
-    fn encode_body(&self, body: &[u8], queue: &mut SendQueue) {
-        if body.len() >= BODY_BY_REFERENCE_BYTES {
-            return self.encode(Message::copy_from_slice(body), queue);
+    fn encode_parts(&self, header: &[u8], body: &[u8], queue: &mut SendQueue) {
+        if !header.is_empty() || body.len() >= BODY_BY_REFERENCE_BYTES {
+            let mut message = Message::copy_from_slice(body);
+            message.set_header(header);
+            return self.encode(message, queue);
         }
         let mask = self.masks.as_ref().map(Masks::next);
         let head = Head { fin: true, opcode: Opcode::Data(self.message_type), mask, len: body.len() as u64 };

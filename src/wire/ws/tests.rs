@@ -447,7 +447,7 @@ fn from_client() -> encoder::WsEncoder {
 fn a_body_leaves_as_a_message_with_it_does_and_blocks_are_not_for_websockets() {
     for encoder in [from_server(), from_client()] {
         let (mut as_body, mut as_message) = (SendQueue::default(), SendQueue::default());
-        encoder.encode_body(b"volume 7", &mut as_body);
+        encoder.encode_parts(b"", b"volume 7", &mut as_body);
         let message = encoded(&encoder, Message::from(b"volume 7"));
         assert_eq!(as_body.len(), message.len());
         encoder.encode(Message::from(b"volume 7"), &mut as_message);
@@ -973,9 +973,11 @@ fn a_body_alone_leaves_as_its_message_does() {
     for len in [0, 1, 125, 126, BIG - 1, BIG, BIG + 1, WS_MASKED_FRAME_MAX_BYTES + 1] {
         for encoder in [from_server, from_client] {
             let body = vec![b'x'; len];
-            let mut queue = SendQueue::default();
-            encoder().encode_body(&body, &mut queue);
-            assert!(written(queue) == encoded(&encoder(), message(b"", &body)), "{len} bytes");
+            for header in [&b""[..], b"head"] {
+                let mut queue = SendQueue::default();
+                encoder().encode_parts(header, &body, &mut queue);
+                assert!(written(queue) == encoded(&encoder(), message(header, &body)), "{len} bytes");
+            }
         }
     }
 }

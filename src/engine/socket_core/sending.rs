@@ -1,0 +1,175 @@
+//! What the application sends.
+
+use std::io;
+
+use super::waiting::{Direction, Patience};
+use super::{Core, Link};
+use crate::engine::connection::Claim;
+use crate::engine::jobs::{self, Jobs};
+use crate::engine::outbound::Room;
+use crate::engine::pace::Flow;
+use crate::error::{Error, SendError};
+use crate::limits::{BODY_BY_REFERENCE_BYTES, WIRE_WAIT_BODY_BYTES};
+use crate::message::Message;
+use crate::protocol::{Rejected, SendRefusal};
+
+impl Core {
+    /// Sends, waiting as `patience` says. A message that is not sent comes back.
+    #[inline]
+    pub(crate) fn send(&self, message: Message, patience: Patience) -> Result<(), SendError> {
+        // A small body is copied straight to where it leaves from, and the message moved no further than here.
+        if message.is_plain() && message.len() < BODY_BY_REFERENCE_BYTES {
+            match self.try_send_body(message.body(), patience) {
+                Ok(true) => return Ok(()),
+                Ok(false) => (),
+                Err(error) => return Err(SendError { error, message }),
+            }
+        }
+        self.send_message(message, patience)
+    }
+
+    fn send_message(&self, mut message: Message, mut patience: Patience) -> Result<(), SendError> {
+        loop {
+            let moves = self.mail.moves();
+            match self.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err(SendError { error: Error::WouldBlock, message: back }) if patience.waits() => {
+                    message = back;
+                    let waited = self.wait(Direction::Send, moves, &mut patience);
+                    if let Err(error) = waited.and_then(|waiting| waiting.map_or(Ok(()), |w| self.leave(w))) {
+                        return Err(SendError { error, message });
+                    }
+                }
+                Err(refused) => return Err(refused),
+            }
+        }
+    }
+
+    fn try_send(&self, message: Message) -> Result<(), SendError> {
+        let len = message.len();
+        let mut slot = Some(message);
+        let sent = self.act(|state, _, now| {
+            let message = slot.take().unwrap_or_default();
+            state.pattern.send(&mut state.fx, now, message).map(|()| state.stats.sent(len))
+        });
+        let Rejected { message, reason } = match sent {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(rejected)) => rejected,
+            Err(error) => return Err(SendError { error, message: slot.unwrap_or_default() }),
+        };
+        let error = match reason {
+            SendRefusal::Full => Error::WouldBlock,
+            SendRefusal::State => Error::State("nothing to answer: receive a request or survey first"),
+            SendRefusal::Unsupported => Error::Unsupported { protocol: self.protocol, operation: "send" },
+            SendRefusal::Header => Error::Header { protocol: self.protocol, len: message.header().len() },
+        };
+        Err(SendError { error, message })
+    }
+
+    /// Sends a copy of `body`, waiting as `patience` says. A small one is copied straight to where it leaves from.
+    pub(crate) fn send_body(&self, body: &[u8], patience: Patience) -> Result<(), Error> {
+        if self.try_send_body(body, patience)? {
+            return Ok(());
+        }
+        self.send_message(copy_of(body)?, patience).map_err(|refused| refused.error)
+    }
+
+    /// False says that the pattern has to see a message.
+    fn try_send_body(&self, body: &[u8], patience: Patience) -> Result<bool, Error> {
+        if self.is_inherited() {
+            return Err(Error::Closed);
+        }
+        let mut jobs = Jobs::new();
+        let now = self.now();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        let Some(pipe) = state.pattern.choose_plain(&mut state.fx, now, body) else { return Ok(false) };
+        let header = state.pattern.plain_header();
+        let Some(link) = state.pipes.get(pipe) else { return Ok(true) };
+        // With several peers, another could be written to meanwhile.
+        let could_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
+        let (room, claim) = link.push_parts(header, body, could_wait, &mut jobs)?;
+        if room == Room::Full {
+            state.pattern.handle_full(pipe);
+        }
+        let is_watched = state.send_level.has_descriptor() || state.recv_level.has_descriptor();
+        if room == Room::Full || self.timed || is_watched || !state.fx.is_empty() {
+            self.settle(state, now, &mut jobs);
+        }
+        state.stats.sent(body.len());
+        drop(guard);
+        if let Some(claim) = claim {
+            claim.write(body);
+        }
+        jobs::run(&mut jobs);
+        Ok(true)
+    }
+}
+
+/// A message with a copy of a body, if there is memory for it.
+fn copy_of(body: &[u8]) -> Result<Message, Error> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(body.len()).map_err(|_| no_memory(body))?;
+    copy.extend_from_slice(body);
+    Ok(Message::from(copy))
+}
+
+fn no_memory(body: &[u8]) -> Error {
+    Error::os("send", format!("{} bytes", body.len()), io::ErrorKind::OutOfMemory.into())
+}
+
+impl Link {
+    /// Takes a message towards the peer that is not made yet: most often the bytes are copied, or written by the caller,
+    /// from where they lie. The caller has to write if it gets a claim.
+    #[inline]
+    fn push_parts(
+        &self,
+        header: &[u8],
+        body: &[u8],
+        could_wait: bool,
+        jobs: &mut Jobs,
+    ) -> Result<(Room, Option<Claim>), Error> {
+        match self {
+            _ if body.len() >= BODY_BY_REFERENCE_BYTES => self.push_large(header, body, could_wait, jobs),
+            Link::Stream(connection) => {
+                let (room, is_claimed) = connection.push_parts(header, body, jobs);
+                Ok((room, if is_claimed { connection.claimed(header, body) } else { None }))
+            }
+            Link::Inproc(end) if header.is_empty() => Ok((end.push_body(body, jobs), None)),
+            Link::Inproc(end) => {
+                let mut message = Message::copy_from_slice(body);
+                message.set_header(header);
+                Ok((end.push(message, jobs), None))
+            }
+        }
+    }
+
+    fn push_large(
+        &self,
+        header: &[u8],
+        body: &[u8],
+        could_wait: bool,
+        jobs: &mut Jobs,
+    ) -> Result<(Room, Option<Claim>), Error> {
+        if let Link::Stream(connection) = self
+            && let Some((claim, room)) = connection.claim(header, body, could_wait)
+        {
+            return Ok((room, Some(claim)));
+        }
+        // The turn of the pipe is taken, so the message has to be made under the lock.
+        let mut message = self.copy_of(body)?;
+        message.set_header(header);
+        Ok((self.push(message, Flow::Unknown, jobs), None))
+    }
+
+    /// The same, in memory that suits the link.
+    fn copy_of(&self, body: &[u8]) -> Result<Message, Error> {
+        match self {
+            Link::Stream(_) => copy_of(body),
+            Link::Inproc(end) => end.copy_of(body).map_err(|_| no_memory(body)),
+        }
+    }
+}
