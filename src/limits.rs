@@ -180,8 +180,8 @@ pub const DEVICE_BURST_MESSAGES: usize = 64;
 /// asks every millisecond: calling the I/O thread for each answer that is quicker than the client would cost a wake-up.
 pub const GUEST_AWAY_MAX: Duration = Duration::from_millis(2);
 /// How long the I/O thread leaves it to a thread that is expected to come back and turn the reactor. What arrives
-/// meanwhile waits that long at most. It is prolonged when less than an absence is left, so that not every message costs
-/// the setting of an alarm.
+/// meanwhile waits that long at most. In a conversation the I/O thread looks so often whether it is to be left alone for
+/// longer: setting an alarm for each message would cost more.
 pub const GUEST_LEASE: Duration = Duration::from_millis(4);
 /// For so long the I/O thread leaves a timer that is due to who has its place.
 pub const GUEST_TIMER_MAX: Duration = Duration::from_millis(1);

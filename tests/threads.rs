@@ -13,6 +13,7 @@ use util::{Carrier, bind, link, recv, socket, wait_for_pipes, wait_until};
 const SENDERS: u32 = 4;
 const RECEIVERS: u32 = 4;
 const EACH: u32 = 50_000;
+const TURNS: u32 = 2_000;
 
 /// Four threads send by one PUSH, four receive by one PULL: 200,000 messages, none lost, none twice.
 fn share(carrier: Carrier) {
@@ -66,6 +67,24 @@ fn r110_r187_many_threads_share_a_socket_over_ipc() {
 #[test]
 fn r110_r187_many_threads_share_a_socket_over_inproc() {
     share(Carrier::Inproc);
+}
+
+/// A thread that blocks turns the reactor of its connections itself: it has to be called out of that by what does not come
+/// through them.
+#[test]
+fn what_comes_by_inproc_reaches_a_thread_that_waits_for_tcp_too() {
+    let (pull, near, far) = (socket(Protocol::Pull), socket(Protocol::Push), socket(Protocol::Push));
+    let _places = [link(&pull, &far, Carrier::Tcp), link(&pull, &near, Carrier::Inproc)];
+    wait_for_pipes(&pull, 2);
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..TURNS).for_each(|_| tell.send(number(&pull)).unwrap()));
+        for turn in 0..TURNS {
+            let push = if turn % 3 == 0 { &far } else { &near };
+            push.send(&turn.to_be_bytes()).unwrap();
+            assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(turn));
+        }
+    });
 }
 
 #[test]

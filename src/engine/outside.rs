@@ -14,7 +14,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
 
 use super::turns::Doorbell;
-use crate::limits::{GUEST_AWAY_MAX, GUEST_LEASE, OUTSIDE_EVENTS, STANDBY_AFTER_GUESTS};
+use crate::limits::{GUEST_LEASE, OUTSIDE_EVENTS, STANDBY_AFTER_GUESTS};
 use crate::sys::{Alarm, standby};
 
 /// The reactor's own poll.
@@ -35,6 +35,7 @@ pub(super) struct Outside {
     inside: RawFd,
     /// `None` where the system has nothing that counts in microseconds.
     lease: Option<Alarm>,
+    /// While the alarm is set, or has gone off and the sleeper has not looked yet.
     lease_ends: Mutex<Option<Instant>>,
 }
 
@@ -69,8 +70,32 @@ impl Outside {
     pub(super) fn sleep(&self, timeout: Option<Duration>) -> io::Result<bool> {
         let mut sleeper = self.sleeper.lock();
         let Sleeper { poll, events } = &mut *sleeper;
-        poll.poll(events, timeout)?;
-        Ok(events.iter().any(|event| event.token() == TAILS))
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            poll.poll(events, left)?;
+            let only_lease = !events.is_empty() && events.iter().all(|event| event.token() == LEASE);
+            let is_prolonged = events.iter().any(|event| event.token() == LEASE) && self.is_prolonged();
+            if !(only_lease && is_prolonged) {
+                return Ok(events.iter().any(|event| event.token() == TAILS));
+            }
+        }
+    }
+
+    /// The alarm of a lease went off: sets it again if a guest has prolonged the lease meanwhile.
+    fn is_prolonged(&self) -> bool {
+        let now = Instant::now();
+        let mut ends = self.lease_ends.lock();
+        match (&self.lease, *ends) {
+            (Some(alarm), Some(at)) if at > now => {
+                alarm.set(at.saturating_duration_since(now));
+                true
+            }
+            _ => {
+                *ends = None;
+                false
+            }
+        }
     }
 
     fn watch(&self, interest: Interest) {
@@ -95,11 +120,11 @@ impl Doorbell for Outside {
         let Some(alarm) = &self.lease else { return false };
         let now = Instant::now();
         let mut ends = self.lease_ends.lock();
-        // Setting it each time would cost a system call for each message of a conversation.
-        if ends.is_none_or(|ends| ends < now + GUEST_AWAY_MAX) {
-            *ends = Some(now + GUEST_LEASE);
+        // Setting it each time would cost a system call for each message of a conversation: who sleeps sets it again.
+        if ends.is_none_or(|ends| ends <= now) {
             alarm.set(GUEST_LEASE);
         }
+        *ends = Some(now + GUEST_LEASE);
         true
     }
 
@@ -115,5 +140,29 @@ impl Doorbell for Outside {
 
     fn standby_after(&self) -> Option<u32> {
         standby::IS_POSSIBLE.then_some(STANDBY_AFTER_GUESTS)
+    }
+}
+
+#[cfg(all(test, not(loom), any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_calls_when_it_is_over_and_later_if_it_was_prolonged() {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), Token(0)).unwrap());
+        let outside = Outside::new(&poll, waker, Some(&Alarm::new().unwrap())).unwrap();
+        for timeout in [None, Some(Duration::from_secs(60))] {
+            let began = Instant::now();
+            assert!(outside.lease());
+            assert!(!outside.sleep(timeout).unwrap(), "nothing waits to be written");
+            assert!(began.elapsed() >= GUEST_LEASE);
+            assert!(outside.lease());
+            let ends = Instant::now() + 3 * GUEST_LEASE;
+            *outside.lease_ends.lock() = Some(ends);
+            assert!(!outside.sleep(timeout).unwrap());
+            assert!(Instant::now() >= ends);
+            assert_eq!(*outside.lease_ends.lock(), None, "the next one sets the alarm");
+        }
     }
 }

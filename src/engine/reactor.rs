@@ -20,12 +20,11 @@ use super::timers::TimerKey;
 pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Turns};
 use crate::frames::Frames;
-use alarms::Alarms;
-use inbox::Inbox;
-
 use crate::limits::{
     BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX, TAIL_FEW_MAX,
 };
+use alarms::Alarms;
+use inbox::Inbox;
 
 mod alarms;
 mod duty;
@@ -223,6 +222,7 @@ impl Reactor {
         let now = Instant::now();
         let mut seat = Seat::new(self, now);
         seat.turning.tempo.came_back(now);
+        seat.place.back_soon = seat.turning.tempo.is_back_soon();
         if self.nudged.load(Ordering::SeqCst) {
             // Whatever this thread will wait for is registered after this.
             self.nudged.store(false, Ordering::SeqCst);

@@ -53,3 +53,27 @@ impl Inbound {
         said
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    quickcheck! {
+        fn says_what_the_credit_says(bound: u8, ops: Vec<(bool, u8)>) -> bool {
+            let (inbound, mut credit) = (Inbound::new(bound.into()), Credit::with_slack(bound.into()));
+            ops.into_iter().all(|(takes, bytes)| {
+                let bytes = bytes.into();
+                let same = if takes {
+                    inbound.charge(bytes) == credit.charge(bytes)
+                } else {
+                    inbound.release(bytes) == credit.release(bytes)
+                };
+                same && inbound.is_full() == credit.is_full()
+                    && inbound.room() == credit.room()
+                    && inbound.waiting() == credit.waiting()
+            })
+        }
+    }
+}

@@ -72,3 +72,50 @@ fn an_error_ends_it_and_nothing_is_left() {
     assert_eq!(written.error.map(|error| error.kind()), Some(io::ErrorKind::BrokenPipe));
     assert!(outbound.claim(1, false).is_none());
 }
+
+/// Offers a frame of eight bytes.
+fn offer(outbound: &Outbound) -> (Room, Option<Writer>) {
+    outbound.offer(|| Some(8), |queue| queue.put(&[7; 8]))
+}
+
+#[test]
+fn a_wire_that_rests_is_claimed_and_a_busy_one_takes_a_copy() {
+    let outbound = Outbound::new(1 << 20);
+    assert_eq!(offer(&outbound), (Room::Free, None));
+    assert_eq!(outbound.pending(), 8, "in flight with who claimed it");
+    assert_eq!(offer(&outbound), (Room::Free, Some(Writer::Nobody)), "whoever writes takes it along");
+    let mut wire = Wire { room: usize::MAX, taken: Vec::new() };
+    let written = outbound.write_claimed(&[1; 8], &[], |slices| wire.write(slices), None::<fn() -> bool>);
+    assert!(written.error.is_none() && !written.blocked);
+    assert_eq!((wire.taken, outbound.pending()), ([[1; 8], [7; 8]].concat(), 0));
+}
+
+#[test]
+fn a_frame_that_must_be_changed_and_one_in_a_burst_are_copied() {
+    let outbound = Outbound::new(1 << 20);
+    let (_, writer) = outbound.offer(|| None, |queue| queue.put(&[7; 8]));
+    assert_eq!((writer, outbound.pending()), (Some(Writer::Caller), 8));
+    let mut wire = Wire { room: usize::MAX, taken: Vec::new() };
+    outbound.write_out(|slices| wire.write(slices));
+    // Unless this thread is held up for longer than a wire has to rest.
+    let in_flow = (0..1000).any(|_| {
+        let outbound = Outbound::new(1 << 20);
+        outbound.push_control(b"x");
+        outbound.write_out(|slices| wire.write(slices));
+        offer(&outbound) == (Room::Free, Some(Writer::Engine)) && outbound.pending() == 8
+    });
+    assert!(in_flow);
+}
+
+#[test]
+fn what_is_heard_is_answered_at_once_until_something_is_written() {
+    let outbound = Outbound::new(1 << 20);
+    let mut wire = Wire { room: usize::MAX, taken: Vec::new() };
+    for _ in 0..100 {
+        outbound.push_control(b"x");
+        outbound.write_out(|slices| wire.write(slices));
+        outbound.heard();
+        assert_eq!(offer(&outbound).1, None);
+        outbound.write_claimed(&[1; 8], &[], |slices| wire.write(slices), None::<fn() -> bool>);
+    }
+}

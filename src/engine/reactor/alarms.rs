@@ -86,3 +86,54 @@ impl Alarms {
         self.first.store(nanos, Ordering::SeqCst);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::source::{Ready, Turn};
+
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn ready(self: Arc<Self>, _: Ready, _: &mut Turn<'_>) {}
+        fn timer(self: Arc<Self>, _: &mut Turn<'_>) {}
+    }
+
+    fn nobody() -> Weak<dyn Source> {
+        Weak::<Nothing>::new()
+    }
+
+    #[test]
+    fn the_first_timer_is_known_without_the_lock() {
+        let (alarms, start) = (Alarms::new(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(alarms.next_at(), None);
+        assert!(alarms.add(at(20), nobody()).1);
+        let (first, is_first) = alarms.add(at(10), nobody());
+        assert!(is_first);
+        assert_eq!(alarms.next_at(), Some(at(10)));
+        assert!(!alarms.is_due(at(9)) && alarms.is_due(at(10)));
+        alarms.cancel(first);
+        assert_eq!(alarms.next_at(), Some(at(20)));
+        assert!(alarms.pop_due(at(19)).is_none());
+        assert!(alarms.pop_due(at(20)).is_some());
+        assert_eq!(alarms.next_at(), None);
+    }
+
+    #[test]
+    fn a_sleeper_has_to_be_told_of_earlier_timers_only() {
+        let (alarms, start) = (Alarms::new(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(alarms.note_sleep(), None);
+        assert!(!alarms.are_unknown_to_sleeper());
+        alarms.add(at(20), nobody());
+        assert!(alarms.are_unknown_to_sleeper());
+        assert_eq!(alarms.note_sleep(), Some(at(20)));
+        alarms.add(at(30), nobody());
+        assert!(!alarms.are_unknown_to_sleeper());
+        alarms.add(at(10), nobody());
+        assert!(alarms.are_unknown_to_sleeper());
+    }
+}

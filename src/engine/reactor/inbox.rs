@@ -46,3 +46,28 @@ impl Inbox {
         std::mem::swap(out, &mut tasks);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn task() -> Task {
+        Task::Run(Box::new(|_| ()))
+    }
+
+    #[test]
+    fn what_is_in_it_is_known_without_the_lock() {
+        let (inbox, mut out, mut more) = (Inbox::default(), Vec::new(), vec![task(), task()]);
+        assert!(inbox.is_empty() && !inbox.any(|_| true));
+        inbox.append(&mut Vec::new());
+        assert!(inbox.is_empty());
+        inbox.push(task());
+        inbox.append(&mut more);
+        assert!(!inbox.is_empty() && inbox.any(|_| true) && !inbox.any(|_| false));
+        inbox.take(&mut out);
+        assert_eq!((inbox.is_empty(), out.len(), more.len()), (true, 3, 0));
+        out.clear();
+        inbox.take(&mut out);
+        assert!(out.is_empty());
+    }
+}
