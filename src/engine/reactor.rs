@@ -283,16 +283,6 @@ impl Reactor {
         }
         mark(std::ptr::from_ref(self).addr());
         let _unmark = Unmark;
-        self.turn_marked(turning, now, timeout, spin)
-    }
-
-    fn turn_marked(
-        &self,
-        turning: &mut Turning,
-        now: Instant,
-        timeout: Option<Duration>,
-        spin: bool,
-    ) -> io::Result<()> {
         // One thread at a time is here.
         self.looks.store(self.looks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         self.asleep.store(true, Ordering::SeqCst);

@@ -69,7 +69,7 @@ impl Core {
         let mut place = None;
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        // A wake-up that comes to nothing here is passed on by settling, if the socket is readable for others.
+        // A wake-up that comes to nothing here is passed on by settling. If there is nothing to settle nobody could use it.
         let has_waited = waited.map(|waited| state.unregister(waited)).is_some();
         if state.closed {
             drop(guard);
