@@ -63,8 +63,11 @@ pub const WIRE_WAIT: Duration = Duration::from_millis(1);
 /// The same for one body in all, however well it goes on: how long a call is held up must not depend on the size of the
 /// body.
 pub const WIRE_WAIT_MAX: Duration = Duration::from_millis(10);
-/// Frames up to this many bytes that leave at once are put together on the stack of who sends them.
+/// Frames up to this many bytes that leave at once are put together on the stack of who sends them: one slice costs the
+/// system less than two.
 pub const SMALL_FRAME_BYTES: usize = 256;
+/// Room, in bytes, for what stands in front of a body: the head of its frame and an inline header.
+pub const FRAME_FRONT_BYTES: usize = 36;
 /// Bodies from here up are read into a buffer of their own and written by reference: copying them twice costs more
 /// than another slice in a gather write.
 pub const BODY_BY_REFERENCE_BYTES: usize = 16 * 1024;

@@ -12,13 +12,13 @@ use crate::engine::jobs::{self, Job, Jobs};
 use crate::engine::outbound::{Room, Written};
 use crate::engine::pace::{Flow, Writer};
 use crate::engine::source::{Notice, Source, Turn};
-use crate::limits::{HEADER_INLINE_BYTES, SMALL_FRAME_BYTES, WIRE_WAIT, WIRE_WAIT_MAX};
+use crate::limits::{FRAME_FRONT_BYTES, HEADER_INLINE_BYTES, SMALL_FRAME_BYTES, WIRE_WAIT, WIRE_WAIT_MAX};
 use crate::message::Message;
 use crate::wire::ArrayHead;
 
 /// The head of a frame and the pattern's header.
-type Front = SmallVec<[u8; 36]>;
-const _: () = assert!(ArrayHead::MAX_BYTES + HEADER_INLINE_BYTES <= 36);
+type Front = SmallVec<[u8; FRAME_FRONT_BYTES]>;
+const _: () = assert!(ArrayHead::MAX_BYTES + HEADER_INLINE_BYTES <= FRAME_FRONT_BYTES);
 
 /// The right, and the duty, to write one frame.
 pub(crate) struct Claim {
@@ -33,7 +33,6 @@ impl Claim {
     /// Writes the frame that was claimed for; called without any socket's lock.
     pub(crate) fn write(self, body: &[u8]) {
         let head = &*self.front;
-        // One slice costs the system less than two.
         let mut frame = [0; SMALL_FRAME_BYTES];
         match frame.get_mut(..head.len().saturating_add(body.len())) {
             Some(frame) => {
@@ -61,6 +60,12 @@ impl Claim {
     }
 }
 
+fn front(head: ArrayHead, header: &[u8]) -> Front {
+    let mut front = Front::from_slice(head.as_slice());
+    front.extend_from_slice(header);
+    front
+}
+
 impl Connection {
     /// Appends a message for the peer; called under the socket's lock.
     pub(crate) fn push(&self, message: Message, flow: Flow, jobs: &mut Jobs) -> Room {
@@ -69,24 +74,33 @@ impl Connection {
         room
     }
 
-    /// The same for copies of `header` and `body`. True says that the wire was idle and the caller has claimed it instead:
+    /// The same for copies of `header` and `body`. A head says that the wire was idle and the caller has claimed it instead:
     /// it writes the frame itself, with what [`claimed`](Connection::claimed) returns.
     #[inline]
-    pub(crate) fn push_parts(&self, header: &[u8], body: &[u8], jobs: &mut Jobs) -> (Room, bool) {
+    pub(crate) fn push_parts(
+        &self,
+        header: &[u8],
+        body: &[u8],
+        jobs: &mut Jobs,
+    ) -> (Room, Option<ArrayHead>) {
         let payload = header.len().saturating_add(body.len());
-        let frame = || Some(self.encoder.head(payload)?.as_slice().len().saturating_add(payload));
+        let mut head = None;
+        let frame = || {
+            head = self.encoder.head(payload);
+            head.map(|head| head.as_slice().len().saturating_add(payload))
+        };
         let (room, writer) =
             self.outbound.offer(frame, |queue| self.encoder.encode_parts(header, body, queue));
-        match writer {
-            Some(writer) => self.see_to_writing(writer, jobs),
-            None => return (room, true),
+        if let Some(writer) = writer {
+            self.see_to_writing(writer, jobs);
+            head = None;
         }
-        (room, false)
+        (room, head)
     }
 
     /// For who has claimed the wire.
-    pub(crate) fn claimed(self: &Arc<Self>, header: &[u8], body: &[u8]) -> Option<Claim> {
-        Some(Claim { connection: Arc::clone(self), front: self.front(header, body)?, waits: false })
+    pub(crate) fn claimed(self: &Arc<Self>, head: ArrayHead, header: &[u8]) -> Claim {
+        Claim { connection: Arc::clone(self), front: front(head, header), waits: false }
     }
 
     /// Claims the wire for a large body that the caller writes itself, from where it lies, behind `header`; called under
@@ -97,17 +111,9 @@ impl Connection {
         body: &[u8],
         could_wait: bool,
     ) -> Option<(Claim, Room)> {
-        let front = self.front(header, body)?;
+        let front = front(self.encoder.head(header.len().saturating_add(body.len()))?, header);
         let (room, waits) = self.outbound.claim(front.len().saturating_add(body.len()), could_wait)?;
         Some((Claim { connection: Arc::clone(self), front, waits }, room))
-    }
-
-    /// `None` if the body would have to be changed.
-    fn front(&self, header: &[u8], body: &[u8]) -> Option<Front> {
-        let head = self.encoder.head(header.len().saturating_add(body.len()))?;
-        let mut front = Front::from_slice(head.as_slice());
-        front.extend_from_slice(header);
-        Some(front)
     }
 
     fn see_to_writing(&self, writer: Writer, jobs: &mut Jobs) {

@@ -118,4 +118,13 @@ fn what_is_heard_is_answered_at_once_until_something_is_written() {
         assert_eq!(offer(&outbound).1, None);
         outbound.write_claimed(&[1; 8], &[], |slices| wire.write(slices), None::<fn() -> bool>);
     }
+    // Unless this thread is held up for longer than a wire has to rest.
+    let in_flow = (0..1000).any(|_| {
+        let outbound = Outbound::new(1 << 20);
+        outbound.heard();
+        outbound.push_control(b"x");
+        outbound.write_out(|slices| wire.write(slices));
+        offer(&outbound).1 == Some(Writer::Engine)
+    });
+    assert!(in_flow);
 }

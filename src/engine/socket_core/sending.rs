@@ -135,8 +135,8 @@ impl Link {
         match self {
             _ if body.len() >= BODY_BY_REFERENCE_BYTES => self.push_large(header, body, could_wait, jobs),
             Link::Stream(connection) => {
-                let (room, is_claimed) = connection.push_parts(header, body, jobs);
-                Ok((room, if is_claimed { connection.claimed(header, body) } else { None }))
+                let (room, head) = connection.push_parts(header, body, jobs);
+                Ok((room, head.map(|head| connection.claimed(head, header))))
             }
             Link::Inproc(end) if header.is_empty() => Ok((end.push_body(body, jobs), None)),
             Link::Inproc(end) => {
