@@ -2,7 +2,6 @@
 
 mod util;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use spmsg::{Engine, Error, Rep, Req};
@@ -125,21 +124,16 @@ fn threads_can_be_given_later() {
     let engine = Engine::new(0).unwrap();
     let (rep, req) = pair_of(&engine);
     engine.set_threads(1).unwrap();
-    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while let Ok(request) = rep.recv() {
-                rep.send(request).unwrap();
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
+            for _ in 0..2 {
+                rep.send(rep.recv().unwrap()).unwrap();
             }
         });
-        req.send("with a thread").unwrap();
-        assert_eq!(req.recv().unwrap().body(), b"with a thread");
-        stop.store(true, Ordering::Relaxed);
-        req.send("last").unwrap();
-        assert_eq!(req.recv().unwrap().body(), b"last");
+        for request in ["with a thread", "last"] {
+            req.send(request).unwrap();
+            assert_eq!(req.recv().unwrap().body(), request.as_bytes());
+        }
     });
     wait_until("the engine has its thread", || engine.threads() == 1);
 }
