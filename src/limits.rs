@@ -232,6 +232,12 @@ pub const TAIL_MAX: Duration = Duration::from_micros(100);
 pub const TAIL_FEW_MAX: Duration = Duration::from_micros(15);
 /// More messages than these that wait for each other are a burst.
 pub const BURST_FRAMES: u32 = 4;
+/// After so many messages in a row that each waited for company in vain, a sender is steady, and its next ones are written
+/// at once. Setting the alarm for one that waits can take as long as a pause: a few in a row prove nothing.
+pub const STEADY_AFTER_FRAMES: u32 = 16;
+/// So many messages of a steady sender; then one waits again, to see whether it still is. Were they the begin of a burst,
+/// they cost it so many writes, a third of a millisecond.
+pub const STEADY_FRAMES_AT_ONCE: u32 = 32;
 /// The sender of a burst looks at the clock again after half as many messages as wait, and after so many at the latest:
 /// which costs it a thirtieth of each.
 pub const BURST_FRAMES_UNSEEN_MAX: u32 = 16;

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::limits::{
-    BURST_FRAMES, BURST_FRAMES_UNSEEN_MAX, INLINE_WRITE_BYTES, TAIL_FEW_MAX, TAIL_LATE_AFTER, TAIL_MAX,
-    WIRE_IDLE_AFTER,
+    BURST_FRAMES, BURST_FRAMES_UNSEEN_MAX, INLINE_WRITE_BYTES, STEADY_AFTER_FRAMES, STEADY_FRAMES_AT_ONCE,
+    TAIL_FEW_MAX, TAIL_LATE_AFTER, TAIL_MAX, WIRE_IDLE_AFTER,
 };
 
 /// How close messages follow each other, as far as whoever pushes them knows.
@@ -54,6 +54,31 @@ pub(super) struct Pace {
     /// Something was received since the last write: this is a conversation, answer at once.
     heard: bool,
     last_write: Option<Instant>,
+    steady: Steady,
+}
+
+/// A sender whose messages come one by one, but each of them just behind the write of the one before, because that takes
+/// nearly as long: whoever writes at once cannot tell it from a burst. What waits can.
+#[derive(Clone, Copy, Debug, Default)]
+struct Steady {
+    /// How many in a row waited in vain: nothing came along, and the next one came slowly.
+    in_vain: u32,
+    /// How many more are written at once before one waits again.
+    at_once: u32,
+}
+
+impl Steady {
+    /// One waited for company; whether only a slow one came.
+    fn waited(&mut self, in_vain: bool) {
+        self.in_vain = if in_vain { self.in_vain.saturating_add(1) } else { 0 };
+        self.at_once = if self.in_vain >= STEADY_AFTER_FRAMES { STEADY_FRAMES_AT_ONCE } else { 0 };
+    }
+
+    fn goes_at_once(&mut self) -> bool {
+        let goes = self.at_once > 0;
+        self.at_once = self.at_once.saturating_sub(1);
+        goes
+    }
 }
 
 /// When the sender looked at the clock, and how many messages waited then.
@@ -114,7 +139,11 @@ impl Pace {
             let by_sender = flow == Flow::Unknown && (is_late || is_over);
             return if by_sender { Writer::Caller } else { Writer::Nobody };
         }
-        if self.is_slow(was_empty, flow, now) {
+        let is_slow = self.is_slow(was_empty, flow, now);
+        if !was_empty {
+            self.steady.waited(is_slow && self.frames == 2);
+        }
+        if is_slow || was_empty && flow == Flow::Unknown && self.steady.goes_at_once() {
             return Writer::Caller;
         }
         if was_empty {
@@ -246,6 +275,43 @@ mod tests {
         assert_eq!(queue.push(Flow::Unknown, now + MOMENT), Writer::Engine);
         assert!(!queue.pace.burst);
         assert_eq!(queue.push(Flow::Unknown, now + MOMENT + WIRE_IDLE_AFTER), Writer::Caller);
+    }
+
+    /// One message each `period`, of which a write takes nearly all; what becomes of them.
+    fn send_steadily(queue: &mut Queue, now: &mut Instant, period: Duration, count: u32) -> Vec<Writer> {
+        let send = |_| {
+            let writer = queue.push(Flow::Unknown, *now);
+            *now += period;
+            if writer == Writer::Caller {
+                queue.waiting = 0;
+                queue.pace.written(*now - MOMENT);
+                queue.pace.look_again(None);
+            }
+            writer
+        };
+        (0..count).map(send).collect()
+    }
+
+    #[test]
+    fn a_steady_sender_writes_at_once_though_each_message_comes_just_behind_a_write() {
+        let (mut queue, mut now) = just_written();
+        let mut send = |period, count| send_steadily(&mut queue, &mut now, period, count);
+        let waits_in_vain = [Writer::Engine, Writer::Caller];
+        let period = 2 * WIRE_IDLE_AFTER;
+        let learning = send(period, 2 * STEADY_AFTER_FRAMES);
+        assert_eq!(learning, waits_in_vain.repeat(STEADY_AFTER_FRAMES as usize));
+        for _ in 0..3 {
+            let steady = send(period, STEADY_FRAMES_AT_ONCE);
+            assert_eq!(steady, [Writer::Caller].repeat(STEADY_FRAMES_AT_ONCE as usize));
+            assert_eq!(send(period, 2), waits_in_vain, "one waits now and then");
+        }
+        let burst = send(MOMENT, 4 * STEADY_FRAMES_AT_ONCE);
+        let at_once = burst.iter().take_while(|writer| **writer == Writer::Caller).count();
+        assert!(at_once <= STEADY_FRAMES_AT_ONCE as usize, "{at_once}");
+        let waits =
+            burst.get(at_once..at_once + 2 * BURST_FRAMES as usize).expect("more than that were sent");
+        assert!(!waits.contains(&Writer::Caller), "{waits:?}");
+        assert!(queue.pace.burst);
     }
 
     #[test]
