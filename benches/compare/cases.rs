@@ -53,6 +53,14 @@ impl Case {
         Case { group, pattern, transport, size, peers: 1, pause_us: 0, rate: 1, batch: 1 }
     }
 
+    /// In how many a round is divided. With large bodies the same program is twice or half as fast from one start to the
+    /// next, as the kernel's memory happens to lie: several short runs say more than one long one.
+    pub fn parts(&self) -> usize {
+        let is_wild =
+            self.group == Group::Throughput && self.size >= 64 << 10 && NETWORK.contains(&self.transport);
+        if is_wild { 3 } else { 1 }
+    }
+
     /// The name in tables, in `docs/bench.json` and for `--only`.
     pub fn name(&self) -> String {
         let Case { pattern, transport, peers, .. } = self;

@@ -197,7 +197,8 @@ fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Pat
     let mut row = Row::new(case.clone());
     let mut counts: HashMap<&str, usize> = HashMap::new();
     // Counting calls is slow, and what it finds does not depend on the pace of the machine.
-    let rounds = if case.group == Group::Calls { 1 } else { rounds };
+    let rounds = if case.group == Group::Calls { 1 } else { rounds * case.parts() };
+    let seconds = seconds / case.parts() as f64;
     for round in 0..rounds {
         // Nobody always follows the same neighbour.
         let turn = rivals.iter().cycle().skip(round).take(rivals.len());
