@@ -190,6 +190,15 @@ impl Frames {
         Some((self.look(place), place.charge()))
     }
 
+    /// The payload in front, if it lies here; it stays.
+    pub(crate) fn front_body(&self) -> Option<Taken<'_>> {
+        let (head, behind) = self.bytes.get(self.at..)?.split_first_chunk::<HEAD_BYTES>()?;
+        let head = u32::from_ne_bytes(*head);
+        // A message's place has a length that nothing has.
+        let body = behind.get(..(head & LEN_MASK) as usize).filter(|_| head != MESSAGE)?;
+        Some(Taken::Body(body, kind_of(head)))
+    }
+
     /// Takes the front without looking at it.
     #[inline]
     pub(crate) fn advance(&mut self) -> Option<Place> {
@@ -295,6 +304,23 @@ mod tests {
         let mut message = Message::from(text);
         message.set_header(b"head");
         message
+    }
+
+    #[test]
+    fn a_body_in_front_is_seen_and_stays() {
+        let body_of = |frames: &Frames| frames.front_body().map(|taken| taken.body().to_vec());
+        let mut frames = Frames::default();
+        assert_eq!(body_of(&frames), None);
+        frames.push_body_as(b"one", Some(WsMessageType::Text));
+        frames.push(with_header("two"), 7);
+        for _ in 0..2 {
+            assert_eq!(body_of(&frames), Some(b"one".to_vec()));
+        }
+        assert!(matches!(frames.front_body(), Some(Taken::Body(_, Some(WsMessageType::Text)))));
+        assert!(frames.advance().is_some());
+        assert_eq!(body_of(&frames), None, "a message lies elsewhere");
+        assert_eq!(pop(&mut frames), Some((with_header("two"), 7)));
+        assert_eq!(body_of(&frames), None);
     }
 
     #[test]

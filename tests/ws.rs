@@ -401,6 +401,18 @@ fn r62_a_server_sends_large_messages_in_frames_of_one_mebibyte() {
     }
 }
 
+/// The next fragment's head is read along with what is missing of a large one.
+#[test]
+fn large_fragments_close_behind_each_other_are_one_message() {
+    let (pair, mut peer, _) = pair_and_client();
+    for size in [20_000, 100_000, 200_000, 300_000] {
+        let parts: [&[u8]; 3] = [&pattern(size), &pattern(size + 1), b"end"];
+        let [first, next, last] = parts;
+        peer.send(&[masked(0x02, first), masked(0x00, next), masked(0x80, last)].concat());
+        assert!(pair.recv().expect("a message").body() == parts.concat(), "fragments of {size} bytes");
+    }
+}
+
 #[test]
 fn r67_nothing_is_asked_on_an_idle_connection() {
     let (_pair, mut client, _) = pair_and_client();

@@ -5,6 +5,7 @@
 //! unsafe.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 
 use crate::errno::Errno;
 
@@ -24,6 +25,19 @@ pub(crate) unsafe fn bytes<'a>(at: *const c_void, len: usize) -> Result<&'a [u8]
         // no alignment.
         (false, len) => Ok(unsafe { std::slice::from_raw_parts(at.cast(), len) }),
     }
+}
+
+/// A place for `len` bytes, whatever is there now; for more than an object can have, for so many. NULL is a place for none.
+///
+/// # Safety
+/// `at` is NULL or designates `len` writable bytes that nobody else uses while the slice is in use.
+pub(crate) unsafe fn place<'a>(at: *mut c_void, len: usize) -> &'a mut [MaybeUninit<u8>] {
+    let len = isize::try_from(len).map_or(isize::MAX.unsigned_abs(), |_| len);
+    if at.is_null() {
+        return &mut [];
+    }
+    // SAFETY: not NULL, not longer than an object can be, writable as the caller promises; bytes need no alignment.
+    unsafe { std::slice::from_raw_parts_mut(at.cast(), len) }
 }
 
 /// A text without its NUL, cut off after `max` bytes.
@@ -146,6 +160,7 @@ mod tests {
             assert_eq!(read::<c_int>(null()), Err(Errno(libc::EFAULT)));
             assert_eq!(write::<c_int>(null_mut(), 1), Err(Errno(libc::EFAULT)));
             assert_eq!(copy_to(null_mut(), 5, b"abc"), 0);
+            assert!(place(null_mut(), 5).is_empty());
             assert!(Array::<c_int>::new(null_mut(), 1).is_err());
             assert_eq!(Array::<c_int>::new(null_mut(), 0).map(|array| array.len()), Ok(0));
         }

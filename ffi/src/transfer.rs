@@ -1,6 +1,7 @@
 //! Messages out and in: nn_send, nn_recv, nn_sendmsg, nn_recvmsg.
 
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use spmsg::compat::{self, Wait};
@@ -230,6 +231,10 @@ pub unsafe extern "C" fn nn_recv(s: c_int, buf: *mut c_void, len: usize, flags: 
         let entry = table::find(s)?;
         let part = nn_iovec { iov_base: buf, iov_len: len };
         check_part(&part)?;
+        if len != NN_MSG {
+            // SAFETY: the caller's buffer, as the interface demands.
+            return recv_into(&entry, flags, unsafe { pointer::place(buf, len) }).map(returned_len);
+        }
         recv_with(&entry, flags, |body| {
             // SAFETY: the caller's buffer, as the interface demands.
             unsafe { deliver(std::iter::once(part), body) }?;
@@ -272,6 +277,12 @@ fn check_part(part: &nn_iovec) -> Result<(), Errno> {
 fn recv(entry: &Entry, flags: c_int) -> Result<Message, Errno> {
     let wait = wait(flags);
     compat::recv(&entry.socket, wait).map_err(|error| errno_of(error, entry, wait))
+}
+
+/// Receives a body into `place`, as far as that reaches; the length of all of it.
+fn recv_into(entry: &Entry, flags: c_int, place: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
+    let wait = wait(flags);
+    compat::recv_into(&entry.socket, place, wait).map_err(|error| errno_of(error, entry, wait))
 }
 
 /// Receives, and has `take` copy the body from where it lies.

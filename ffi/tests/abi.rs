@@ -92,6 +92,7 @@ programs! {
     fork
     headers
     inproc
+    large
     levels
     lifecycle
     linger

@@ -13,6 +13,7 @@ mod reading;
 mod writing;
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::end::End;
 use self::inbound::Inbound;
-pub(crate) use self::writing::Claim;
+pub(crate) use self::writing::{Claim, Front, Parts};
 use super::endpoint::Owner;
 use super::jobs::{Job, Jobs};
 use super::outbound::Outbound;
@@ -79,6 +80,8 @@ pub(crate) struct Connection {
     token: OnceLock<Token>,
     /// Set when the pattern has taken the pipe; never changes afterwards.
     pipe: OnceLock<PipeId>,
+    /// [`Notice::Resume`] is on its way.
+    will_resume: AtomicBool,
     /// Held while reading and delivering; only the turning thread takes it, and always before the socket's lock.
     reading: Mutex<Reading>,
 }
@@ -122,6 +125,7 @@ impl Connection {
             inbound: Inbound::new(recv_bound),
             token: OnceLock::new(),
             pipe: OnceLock::new(),
+            will_resume: AtomicBool::new(false),
             reading: Mutex::new(Reading {
                 phase: Phase::Connecting,
                 decoder: session.decoder,
@@ -191,6 +195,10 @@ impl Connection {
 
     /// Has the turning thread do something.
     pub(crate) fn tell(self: Arc<Self>, notice: Notice) {
+        // Told again for every message that a turn leaves to the next, these would become more and more.
+        if notice == Notice::Resume && self.will_resume.swap(true, Ordering::SeqCst) {
+            return;
+        }
         let reactor = Arc::clone(&self.reactor);
         reactor.submit(Task::Tell(self, notice));
     }
@@ -217,7 +225,13 @@ impl Source for Connection {
 
     fn notice(self: Arc<Self>, notice: Notice, turn: &mut Turn<'_>) {
         match notice {
-            Notice::Resume => self.readable(turn),
+            Notice::Resume => {
+                // First: room that is made from now on tells again. A swap and no store, so that room of which somebody
+                // said nothing, because this was on its way, is seen from here on.
+                self.will_resume.swap(false, Ordering::SeqCst);
+                // Often told in this very turn.
+                if turn.is_to_end() { self.tell(notice) } else { self.readable(turn) }
+            }
             Notice::Drain(deadline) => self.drain(deadline, turn),
             Notice::Break => self.end(End::Pattern, turn),
             Notice::Abort => self.end(End::Local, turn),

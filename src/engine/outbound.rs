@@ -198,9 +198,9 @@ impl Outbound {
         queue.waiting.clear();
     }
 
-    /// Claims the wire for a frame of `bytes` that the caller writes itself in any case, if nothing is before it. Called under the socket's lock, which fixes the order of messages; then call
-    /// [`write_claimed`](Outbound::write_claimed). The second value says whether a caller that `could_wait` should, where
-    /// the wire is full.
+    /// Claims the wire for a frame of `bytes` that the caller writes itself in any case, if nothing is before it. Called under
+    /// the socket's lock, which fixes the order of messages; then call [`write_claimed`](Outbound::write_claimed). The second
+    /// value says whether a caller that `could_wait` should, where the wire is full.
     pub(crate) fn claim(&self, bytes: usize, could_wait: bool) -> Option<(Room, bool)> {
         let mut queue = self.queue.lock();
         if queue.dead || queue.is_taken() || !queue.is_empty() || queue.credit.is_full() {

@@ -13,7 +13,7 @@ use mio::{Events, Poll, Registry, Token};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::outside::Outside;
-use super::source::{Ready, Source, Sources, Task, Turn};
+use super::source::{Ready, Recipient, Source, Sources, Task, Turn};
 use super::tails::Tails;
 use super::tempo::{Tempo, may_spin};
 use super::timers::TimerKey;
@@ -196,10 +196,19 @@ impl Reactor {
     /// Waits for events, timers and tasks until `timeout` (`None`: for ever) and handles what there is. When another
     /// thread is turning, waits until that turn is over: then progress has been made, if not by this thread.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.turn_for(timeout, None)
+    }
+
+    /// The same with what comes for `recipient`.
+    pub(crate) fn turn_for(
+        &self,
+        timeout: Option<Duration>,
+        recipient: Option<&mut dyn Recipient>,
+    ) -> io::Result<()> {
         if !self.turns.begin_turn(&self.outside, timeout) {
             return Ok(());
         }
-        let turned = Seat::new(self, Instant::now()).turn(timeout);
+        let turned = Seat::new(self, Instant::now()).turn(timeout, recipient);
         match turned {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             other => other,
@@ -269,6 +278,7 @@ impl Reactor {
         now: Instant,
         timeout: Option<Duration>,
         spin: bool,
+        recipient: Option<&mut dyn Recipient>,
     ) -> io::Result<()> {
         /// Also after a panic.
         struct Unmark;
@@ -302,7 +312,14 @@ impl Reactor {
         }
         polled?;
         let now = Instant::now();
-        let mut turn = Turn { now, block, frames, relief: self.turns.relief() };
+        let mut turn = Turn {
+            now,
+            block,
+            frames,
+            relief: self.turns.relief(),
+            recipient: recipient.map(|r| r as _),
+            has_enough: false,
+        };
         for event in events.iter().filter(|event| event.token() != WAKE) {
             if event.token() == TAILS {
                 self.tails.look(now);
@@ -383,6 +400,12 @@ impl Reactor {
         }
     }
 
+    /// Tasks that wait for a turn.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn tasks(&self) -> usize {
+        self.inbox.len()
+    }
+
     /// Turns so far: an idle engine makes none.
     pub(crate) fn turns(&self) -> usize {
         self.looks.load(Ordering::Relaxed)
@@ -411,15 +434,19 @@ impl<'a> Seat<'a> {
         Seat { turning, place: Place { reactor, now, back_soon } }
     }
 
-    /// One turn, with a wait until the deadline at most. Returns the time when it was over. An error of kind `Interrupted`
-    /// says that a signal handler ran in this thread.
-    pub(crate) fn turn_until(&mut self, deadline: Option<Instant>) -> io::Result<Instant> {
+    /// One turn, with a wait until the deadline at most, and what comes for `recipient`. Returns the time when it was over.
+    /// An error of kind `Interrupted` says that a signal handler ran in this thread.
+    pub(crate) fn turn_until(
+        &mut self,
+        deadline: Option<Instant>,
+        recipient: Option<&mut dyn Recipient>,
+    ) -> io::Result<Instant> {
         let left = deadline.map(|at| at.saturating_duration_since(self.place.now));
-        self.turn(left)?;
+        self.turn(left, recipient)?;
         Ok(self.place.now)
     }
 
-    fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn turn(&mut self, timeout: Option<Duration>, recipient: Option<&mut dyn Recipient>) -> io::Result<()> {
         let Seat { turning, place } = self;
         let reactor = place.reactor;
         reactor.write_tails();
@@ -428,7 +455,7 @@ impl<'a> Seat<'a> {
             std::thread::yield_now();
         }
         let spin = may_spin() && turning.tempo.is_brisk(place.now);
-        let turned = reactor.turn_alone(turning, place.now, timeout, spin);
+        let turned = reactor.turn_alone(turning, place.now, timeout, spin, recipient);
         // Much may have been done since the waiting was over.
         let over = Instant::now();
         turning.tempo.note(place.now, over);

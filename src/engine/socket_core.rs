@@ -6,6 +6,7 @@ mod counters;
 mod endpoints;
 mod orphans;
 mod pipes;
+mod receiving;
 mod sending;
 mod transfer;
 mod waiting;

@@ -1,12 +1,14 @@
 //! [`Source`]: what a reactor calls, what it can be told, and the tokens that stand for it.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::Instant;
 
 use mio::Token;
 
+use super::socket_core::Core;
 use super::sync::{AtomicBool, Ordering};
-use crate::frames::Frames;
+use crate::frames::{Frames, Taken};
 
 /// Something the reactor calls: a connection, a listener, a dialer, a socket with a deadline.
 pub(crate) trait Source: Send + Sync {
@@ -35,6 +37,21 @@ pub(crate) struct Ready {
     pub(crate) closed: bool,
 }
 
+/// Whoever turns and waits for a message of one socket meanwhile: it can be handed over at once.
+pub(crate) trait Recipient {
+    /// Whether it waits for one of this socket, and has none yet.
+    fn waits_at(&self, socket: &Core) -> bool;
+
+    /// Called under the socket's lock, at most once.
+    fn take(&mut self, taken: Taken<'_>);
+
+    /// Where the message that comes next for certain may be put, before [`take_placed`](Recipient::take_placed).
+    fn place(&mut self) -> Option<&mut [MaybeUninit<u8>]>;
+
+    /// In place of `take`: the first `len` bytes of the place are the body.
+    fn take_placed(&mut self, len: usize);
+}
+
 /// What the turning thread lends to the sources it calls.
 pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
@@ -44,12 +61,16 @@ pub(crate) struct Turn<'a> {
     pub(crate) frames: &'a mut Frames,
     /// Somebody waits to go on in this thread's place.
     pub(crate) relief: &'a AtomicBool,
+    /// The thread itself, if it waits for a message.
+    pub(crate) recipient: Option<&'a mut (dyn Recipient + 'a)>,
+    /// The thread has what it waited for, and there is more where that came from.
+    pub(crate) has_enough: bool,
 }
 
 impl Turn<'_> {
     /// Whether what can wait for the next turn should be left to it.
     pub(crate) fn is_to_end(&self) -> bool {
-        self.relief.load(Ordering::Relaxed)
+        self.has_enough || self.relief.load(Ordering::Relaxed)
     }
 }
 

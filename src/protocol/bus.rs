@@ -118,6 +118,14 @@ impl Pattern for Bus {
         }
     }
 
+    fn pass<'a>(&mut self, pipe: PipeId, payload: &'a [u8]) -> Option<&'a [u8]> {
+        self.passes_all(pipe).then_some(payload)
+    }
+
+    fn passes_all(&self, _pipe: PipeId) -> bool {
+        self.mode == Mode::Cooked && self.queue.is_empty()
+    }
+
     fn tidy(&mut self) {
         self.queue.tidy();
     }

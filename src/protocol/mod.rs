@@ -396,6 +396,17 @@ pub(crate) trait Pattern: Send {
         Ok(Taken::Message(place.insert(self.recv(fx, now)?)))
     }
 
+    /// The body of a payload that arrives on `pipe` while the application waits for just that: taken as handed in and
+    /// received. `None` changes nothing: something waits before it, or the pattern has to see more of it.
+    fn pass<'a>(&mut self, _pipe: PipeId, _payload: &'a [u8]) -> Option<&'a [u8]> {
+        None
+    }
+
+    /// Whether [`pass`](Pattern::pass) would take whatever comes on `pipe` now, as it is, and change nothing.
+    fn passes_all(&self, _pipe: PipeId) -> bool {
+        false
+    }
+
     /// Nothing waits any more, and nobody looks at what was received last: memory of a burst can be given back.
     fn tidy(&mut self) {}
 
@@ -606,6 +617,67 @@ mod tests {
                 );
                 assert_eq!(pattern.plain_header(), [0x80, 0, 0, 1]);
             }
+        }
+    }
+
+    /// A payload that is passed leaves the pattern as one that was queued and received does, and releases nothing.
+    #[test]
+    fn what_is_passed_is_what_would_have_been_received() {
+        use Protocol::{Bus, Pair, Pull, Rep, Req, Respondent, Sub};
+        let id = (1 | route::BOTTOM).to_be_bytes();
+        let payloads =
+            [[&id[..], b"answer"].concat(), [&[0, 0, 0, 7], &id[..], b"deeper"].concat(), vec![0; 3]];
+        for (protocol, mode, ..) in FRESH {
+            let (now, pipe) = (Instant::now(), PipeId::new(0, 1));
+            let fresh = || {
+                let (mut pattern, mut fx) = (create(protocol, mode, 0), Effects::default());
+                if protocol == Sub {
+                    pattern.set_option(&mut fx, PatternOption::Subscribe(&id[..1])).unwrap();
+                }
+                pattern.handle_attach(&mut fx, now, pipe, network::SAME).unwrap();
+                pattern.choose_plain(&mut fx, now, b"question");
+                (pattern, fx)
+            };
+            let cooked = mode == Mode::Cooked;
+            let passes = payloads.each_ref().map(|payload| {
+                let ((mut passing, _), (mut queueing, mut fx)) = (fresh(), fresh());
+                let before = passing.readiness();
+                let passes_all = passing.passes_all(pipe);
+                let Some(passed) = passing.pass(pipe, payload) else {
+                    assert_eq!(passing.readiness(), before, "{protocol:?} {mode:?}");
+                    assert!(!passes_all, "{protocol:?} {mode:?}");
+                    return false;
+                };
+                let changes_nothing = passed.len() == payload.len() && passing.readiness() == before;
+                assert_eq!(passes_all, changes_nothing && protocol != Sub, "{protocol:?} {mode:?}");
+                queueing.handle_message(&mut fx, now, pipe, Message::from(&payload[..]));
+                let received = queueing.recv(&mut fx, now).expect("it was passed, so it is good");
+                assert_eq!((received.header(), received.body()), (&[][..], passed), "{protocol:?} {mode:?}");
+                assert_eq!(fx.release, [(pipe, payload.len())]);
+                assert_eq!(passing.readiness(), queueing.readiness(), "{protocol:?} {mode:?}");
+                assert_eq!(passing.next_timeout(), queueing.next_timeout(), "{protocol:?} {mode:?}");
+                let mut answer = |pattern: &mut Box<dyn Pattern>| {
+                    let pipe = pattern.choose_plain(&mut fx, now, b"next");
+                    (pipe, pattern.plain_header().to_vec())
+                };
+                assert_eq!(answer(&mut passing), answer(&mut queueing), "{protocol:?} {mode:?}");
+
+                // Behind something that waits it would be out of order; and an answer is received once.
+                let (mut busy, mut fx) = fresh();
+                busy.handle_message(&mut fx, now, pipe, Message::from(&payload[..]));
+                assert_eq!(busy.pass(pipe, payload), None, "{protocol:?} {mode:?}");
+                assert!(!busy.passes_all(pipe), "{protocol:?} {mode:?}");
+                true
+            });
+            let expected = match protocol {
+                Pair | Pull => [true; 3],
+                Sub => [true, false, false],
+                Bus if cooked => [true; 3],
+                Req if cooked => [true, false, false],
+                Rep | Respondent if cooked => [true, true, false],
+                _ => [false; 3],
+            };
+            assert_eq!(passes, expected, "{protocol:?} {mode:?}");
         }
     }
 

@@ -196,6 +196,14 @@ impl<F: Framing> Pattern for Pair<F> {
         self.inbox.pop(fx).ok_or(RecvRefusal::Empty)
     }
 
+    fn pass<'a>(&mut self, pipe: PipeId, payload: &'a [u8]) -> Option<&'a [u8]> {
+        self.passes_all(pipe).then_some(payload)
+    }
+
+    fn passes_all(&self, pipe: PipeId) -> bool {
+        self.framing.keeps_all() && self.peer.pipe() == Some(pipe) && self.inbox.is_empty()
+    }
+
     fn tidy(&mut self) {
         self.inbox.give_back();
     }

@@ -92,6 +92,14 @@ impl<S: Selection> Pattern for Receiver<S> {
         self.queue.pop(fx).map(|(_, taken)| taken).ok_or(RecvRefusal::Empty)
     }
 
+    fn pass<'a>(&mut self, _pipe: PipeId, payload: &'a [u8]) -> Option<&'a [u8]> {
+        (self.queue.is_empty() && self.selection.keeps(payload)).then_some(payload)
+    }
+
+    fn passes_all(&self, _pipe: PipeId) -> bool {
+        self.queue.is_empty() && self.selection.keeps_everything()
+    }
+
     fn tidy(&mut self) {
         self.queue.tidy();
     }

@@ -53,6 +53,14 @@ struct Exchange {
     stack: SmallVec<[u8; HEADER_INLINE_BYTES]>,
 }
 
+impl Exchange {
+    /// The request with this stack is received.
+    fn begin(&mut self, pipe: PipeId, stack: &[u8]) {
+        self.asked_by = Some(pipe);
+        self.stack = SmallVec::from_slice(stack);
+    }
+}
+
 impl Rep {
     pub(super) fn new(mode: Mode) -> Self {
         let role = match mode {
@@ -200,21 +208,29 @@ impl Pattern for Rep {
                 return Ok(Taken::Message(place.insert(message)));
             }
         };
-        exchange.asked_by = Some(pipe);
-        exchange.stack.clear();
         Ok(match taken {
             Taken::Message(message) => {
-                exchange.stack.extend_from_slice(message.header());
+                exchange.begin(pipe, message.header());
                 message.set_header(&[]);
                 Taken::Message(message)
             }
             Taken::Body(payload, kind) => {
                 let len = stack_len(payload, u8::MAX).unwrap_or_default();
                 let (stack, body) = payload.split_at_checked(len).unwrap_or_default();
-                exchange.stack.extend_from_slice(stack);
+                exchange.begin(pipe, stack);
                 Taken::Body(body, kind)
             }
         })
+    }
+
+    fn pass<'a>(&mut self, pipe: PipeId, payload: &'a [u8]) -> Option<&'a [u8]> {
+        let Role::Cooked(exchange) = &mut self.role else { return None };
+        if !self.queue.is_empty() {
+            return None;
+        }
+        let (stack, body) = payload.split_at_checked(stack_len(payload, self.max_ttl)?)?;
+        exchange.begin(pipe, stack);
+        Some(body)
     }
 
     fn tidy(&mut self) {

@@ -225,6 +225,15 @@ impl Pattern for Req {
         Ok(reply.message)
     }
 
+    fn pass<'a>(&mut self, _pipe: PipeId, payload: &'a [u8]) -> Option<&'a [u8]> {
+        let body = payload.strip_prefix(&self.header)?;
+        if !self.is_open() {
+            return None;
+        }
+        self.state = State::Idle;
+        Some(body)
+    }
+
     fn next_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Sent { resend: Resend::At(due), .. } => Some(due),

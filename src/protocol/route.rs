@@ -31,6 +31,10 @@ pub(super) fn split_stack(message: &mut Message, max_words: u8) -> bool {
 pub(super) fn stack_len(payload: &[u8], max_words: u8) -> Option<usize> {
     let (words, _) = payload.as_chunks::<HEADER_WORD_BYTES>();
     let is_id = |word: &[u8; HEADER_WORD_BYTES]| u32::from_be_bytes(*word) & BOTTOM != 0;
+    // No device stands between most who ask and who answers.
+    if max_words > 0 && words.first().is_some_and(is_id) {
+        return Some(HEADER_WORD_BYTES);
+    }
     let before = words.iter().take(usize::from(max_words)).position(is_id)?;
     Some((before + 1) * HEADER_WORD_BYTES)
 }

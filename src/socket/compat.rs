@@ -2,6 +2,7 @@
 //! signal handler ends, readiness descriptors, and closing many sockets under one deadline.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -167,6 +168,29 @@ pub fn send_body(socket: &Socket, body: &[u8], wait: Wait) -> Result<(), Error> 
 /// ```
 pub fn recv_body<R>(socket: &Socket, wait: Wait, take: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
     socket.core().recv_with(wait.into(), |taken| take(taken.body()))
+}
+
+/// Receives a body into `place`, waiting as `wait` says. Returns the length of the whole body in bytes: so many of `place` are
+/// initialised then, or all of it if the body is longer, and the rest of the body is dropped. What lies behind the body, and
+/// everything when the result is an error, is as it was. A large body that comes while this waits is read there straight
+/// from the system.
+///
+/// # Errors
+/// As [`Socket::recv`], and [`Error::Interrupted`].
+///
+/// ```
+/// use std::mem::MaybeUninit;
+/// use spmsg::compat::{self, Wait};
+/// let (push, pull) = (spmsg::Push::new()?, spmsg::Pull::new()?);
+/// pull.bind("inproc://recv-into-doc")?;
+/// push.connect("inproc://recv-into-doc")?;
+/// push.send("abc")?;
+/// let mut place = [MaybeUninit::uninit(); 100];
+/// assert_eq!(compat::recv_into(pull.socket(), &mut place, Wait::No)?, 3);
+/// # Ok::<(), spmsg::Error>(())
+/// ```
+pub fn recv_into(socket: &Socket, place: &mut [MaybeUninit<u8>], wait: Wait) -> Result<usize, Error> {
+    socket.core().recv_into(wait.into(), place)
 }
 
 /// The descriptor that is readable exactly while a receive (`recv`) or a send could proceed; made at the

@@ -125,8 +125,8 @@ fn sleep(items: &[PollItem<'_>], deadline: Option<Instant>) -> Result<Park, Erro
     let outcome = outcome.unwrap_or_else(|| {
         // With a threadless engine this thread turns it; without sockets it only sleeps.
         match watched.first() {
-            Some((core, _)) => core.sleep(&mut bed, deadline),
-            None => bed.sleep(deadline),
+            Some((core, _)) => core.sleep(&mut bed, deadline, None),
+            None => bed.sleep(deadline, None),
         }
     });
     for (core, id) in watched {

@@ -21,14 +21,51 @@ pub(crate) fn read_body(
     // What follows the body may be read along only if the body ends within the spare capacity.
     let tail_len = if len == missing { tail.len() } else { 0 };
     let Some(space) = spare.get_mut(..len) else { return Ok((0, 0)) };
-    // SAFETY: initialised bytes may be looked at as maybe-initialised ones; recv only ever writes initialised bytes.
-    let tail =
-        unsafe { std::slice::from_raw_parts_mut(tail.as_mut_ptr().cast::<MaybeUninit<u8>>(), tail_len) };
-    let (got, _) = socket.recv_vectored(&mut [MaybeUninitSlice::new(space), MaybeUninitSlice::new(tail)])?;
+    let got = read_two(socket, space, tail.get_mut(..tail_len).unwrap_or_default())?;
     let in_body = got.min(len);
     // SAFETY: recv filled the first `in_body` bytes of the spare capacity, and `in_body` is at most its length.
     unsafe { buffer.set_len(buffer.len() + in_body) };
     Ok((in_body, got - in_body))
+}
+
+fn read_two(socket: &socket2::Socket, space: &mut [MaybeUninit<u8>], tail: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: initialised bytes may be looked at as maybe-initialised ones; recv only ever writes initialised bytes.
+    let tail =
+        unsafe { std::slice::from_raw_parts_mut(tail.as_mut_ptr().cast::<MaybeUninit<u8>>(), tail.len()) };
+    let (got, _) = socket.recv_vectored(&mut [MaybeUninitSlice::new(space), MaybeUninitSlice::new(tail)])?;
+    Ok(got)
+}
+
+/// Fills `space` if the kernel holds so much, and reads what comes behind into `tail`. Returns how much that was, and how
+/// much more there was. `None` has read nothing.
+pub(crate) fn read_ready(
+    socket: &socket2::Socket,
+    space: &mut [MaybeUninit<u8>],
+    tail: &mut [u8],
+) -> io::Result<Option<(usize, usize)>> {
+    let there = unread_bytes(socket);
+    if there < space.len() {
+        return Ok(None);
+    }
+    let got = read_two(socket, space, tail)?;
+    match got.checked_sub(space.len()) {
+        Some(in_tail) => Ok(Some((in_tail, there.saturating_sub(got)))),
+        // A system that had less than it said.
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Bytes that a read would find now.
+fn unread_bytes(socket: &impl AsFd) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request stores one int through the pointer, which is valid.
+    let done = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    count_of(done, bytes)
+}
+
+/// What a request stored that counts bytes; none if the system refused it.
+fn count_of(done: libc::c_int, bytes: libc::c_int) -> usize {
+    if done < 0 { 0 } else { usize::try_from(bytes).unwrap_or(0) }
 }
 
 /// Sleeps until there is room for a write, at most so long, in whole milliseconds. Whether there is, or an error to be
@@ -46,7 +83,7 @@ pub(crate) fn unacknowledged_bytes(socket: &impl AsFd) -> usize {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the request stores one int through the pointer, which is valid.
     let done = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-    if done < 0 { 0 } else { usize::try_from(bytes).unwrap_or(0) }
+    count_of(done, bytes)
 }
 
 /// Unknown on this system: the caller waits for the peer's end of stream instead.
@@ -86,6 +123,24 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+
+    #[test]
+    fn what_is_not_all_there_is_not_read() {
+        let (near, mut far) = socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)
+            .expect("a pair of sockets");
+        near.set_nonblocking(true).expect("a mode");
+        let (mut space, mut tail) = ([MaybeUninit::uninit(); 4], [0; 2]);
+        let mut read = || read_ready(&near, &mut space, &mut tail).expect("an open socket");
+        assert_eq!(read(), None);
+        far.write_all(b"abc").expect("room");
+        assert_eq!(read(), None);
+        far.write_all(b"defghi").expect("room");
+        assert_eq!(read(), Some((2, 3)));
+        assert_eq!(read(), None, "three are left");
+        far.write_all(b"j").expect("room");
+        assert_eq!(read(), Some((0, 0)));
+        assert_eq!(&tail, b"ef");
+    }
 
     #[test]
     fn a_full_wire_is_waited_for_as_long_as_said_and_a_free_or_broken_one_not_at_all() {

@@ -14,6 +14,7 @@ pub(crate) mod tls;
 mod ws;
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use mio::{Interest, Registry, Token};
@@ -67,6 +68,16 @@ pub(crate) trait Stream: Send + Sync {
     /// two lengths. `tail` is used only if the spare capacity took all that was missing. Nothing at all is the end of
     /// the stream.
     fn read_body(&self, buffer: &mut Vec<u8>, missing: usize, tail: &mut [u8]) -> io::Result<(usize, usize)>;
+
+    /// Fills `space` if so much is there now, and reads what comes behind into `tail`: how much that was, and how much more
+    /// is there. `None` has read nothing; a carrier that cannot tell always says so.
+    fn read_ready(
+        &self,
+        _space: &mut [MaybeUninit<u8>],
+        _tail: &mut [u8],
+    ) -> io::Result<Option<(usize, usize)>> {
+        Ok(None)
+    }
 
     /// One gather write; never raises SIGPIPE. After `WouldBlock` the next write must begin with the same bytes: a
     /// carrier that transforms them may have begun.

@@ -1,6 +1,7 @@
 //! [`SocketStream`]: the stream of tcp and ipc, one operating-system socket.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -117,6 +118,14 @@ impl Stream for SocketStream {
 
     fn read_body(&self, buffer: &mut Vec<u8>, missing: usize, tail: &mut [u8]) -> io::Result<(usize, usize)> {
         sys::read_body(&self.socket, buffer, missing, tail)
+    }
+
+    fn read_ready(
+        &self,
+        space: &mut [MaybeUninit<u8>],
+        tail: &mut [u8],
+    ) -> io::Result<Option<(usize, usize)>> {
+        sys::read_ready(&self.socket, space, tail)
     }
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

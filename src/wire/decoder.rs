@@ -188,6 +188,16 @@ impl Decoder for LengthDecoder {
         Some(Event::Message(Message::from(body)))
     }
 
+    fn body_front(&self) -> Option<(&[u8], usize)> {
+        let State::Body { buffer, total } = &self.state else { return None };
+        let missing = total.saturating_sub(buffer.len());
+        (missing >= BODY_BY_REFERENCE_BYTES).then_some((buffer, missing))
+    }
+
+    fn body_taken(&mut self) {
+        self.start_frame();
+    }
+
     fn is_mid_frame(&self) -> bool {
         match &self.state {
             State::Greeting(collected) | State::Head(collected) => collected.len > 0,

@@ -127,6 +127,15 @@ pub(crate) trait Decoder: Send {
     /// The event of a body that was completed in its buffer; `None` while bytes are missing.
     fn body_complete(&mut self) -> Option<Event>;
 
+    /// While a large body is incomplete: what is here of it, and how many bytes are missing, for who has a better place
+    /// for all of it. Then [`body_taken`](Decoder::body_taken). `None` where the body has to be seen.
+    fn body_front(&self) -> Option<(&[u8], usize)> {
+        None
+    }
+
+    /// The body that was incomplete is complete elsewhere: the next frame begins.
+    fn body_taken(&mut self) {}
+
     /// Whether a frame is incomplete: at the end of the stream it is discarded (R97).
     fn is_mid_frame(&self) -> bool;
 

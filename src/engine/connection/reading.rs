@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -10,8 +9,8 @@ use super::parting;
 use super::{Connection, End, Phase, Reading};
 use crate::engine::jobs;
 use crate::engine::source::{Notice, Turn};
-use crate::frames::Frames;
-use crate::limits::{BODY_TAIL_BYTES, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN};
+use crate::frames::Taken;
+use crate::limits::{BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN};
 use crate::message::Message;
 use crate::wire::{Allowance, Event};
 
@@ -67,11 +66,14 @@ impl Connection {
         if !reading.leftover.is_empty() {
             let held = std::mem::take(&mut reading.leftover);
             let mut input = held.get(reading.leftover_at..).unwrap_or_default();
-            let step = self.decode(reading, &mut input, turn.now, turn.frames);
+            let step = self.decode(reading, &mut input, turn);
             if !input.is_empty() {
                 reading.leftover_at = held.len() - input.len();
                 reading.leftover = held;
             }
+            return step;
+        }
+        if let Some(step) = self.read_in_place(reading, turn) {
             return step;
         }
         match reading.decoder.body_buffer() {
@@ -83,18 +85,16 @@ impl Connection {
                     Ok(lengths) => lengths,
                     Err(error) => return outcome(Err(error)),
                 };
-                if let Some(Event::Message(mut message)) = reading.decoder.body_complete() {
-                    self.sign(&mut message);
-                    reading.last_was_large = true;
-                    self.charge(&message);
-                    let charge = message.payload_len();
-                    turn.frames.push(message, charge);
-                    self.hand_over(reading, turn.frames, turn.now);
+                let complete = reading.decoder.body_complete();
+                let is_complete = complete.is_some();
+                if let Some(Event::Message(message)) = complete {
+                    self.deliver_large(reading, message, turn);
                 }
-                return match in_tail {
-                    0 => outcome(Ok(in_body)),
-                    _ => self.decode_block(reading, in_tail, turn),
-                };
+                // A frame may end without its message.
+                let all = is_complete && in_tail < BODY_TAIL_BYTES && self.stream.short_read_is_all();
+                return self
+                    .decode_behind_large(reading, in_tail, all, turn)
+                    .unwrap_or_else(|| outcome(Ok(in_body)));
             }
             Ok(None) => (),
         }
@@ -117,35 +117,98 @@ impl Connection {
         }
     }
 
+    /// Reads a large body to where the caller who turns wants it, if all of it is there: copied by nobody. Never a part of
+    /// one, which that caller would find in its buffer when it gets an error, or another message.
+    fn read_in_place(&self, reading: &mut Reading, turn: &mut Turn<'_>) -> Option<Step> {
+        let (front, missing) = reading.decoder.body_front()?;
+        let Phase::Open { pipe, .. } = reading.phase else { return None };
+        let recipient = turn.recipient.as_deref_mut().filter(|recipient| recipient.waits_at(&self.core))?;
+        let len = front.len().checked_add(missing)?;
+        let (to_front, space) = recipient.place()?.get_mut(..len)?.split_at_mut(front.len());
+        if front.len() > BODY_TAIL_BYTES || !self.core.passes_all(pipe) {
+            return None;
+        }
+        let tail = turn.block.get_mut(..BODY_TAIL_BYTES).unwrap_or_default();
+        let (in_tail, behind) = match self.stream.read_ready(space, tail) {
+            Ok(read) => read?,
+            Err(error) => return Some(outcome(Err(error))),
+        };
+        to_front.write_copy_of_slice(front);
+        reading.decoder.body_taken();
+        reading.last_was_large = true;
+        self.outbound.heard();
+        self.core.hand_placed(len, recipient, &self.reactor);
+        // The caller leaves with it and will be back: what is behind is copied less often if it stays where it is.
+        turn.has_enough = true;
+        self.decode_behind_large(reading, in_tail, behind == 0, turn).or(Some(Step::Progress(missing)))
+    }
+
+    /// Hands over a message that has a buffer of its own.
+    fn deliver_large(&self, reading: &mut Reading, mut message: Message, turn: &mut Turn<'_>) {
+        self.sign(&mut message);
+        reading.last_was_large = true;
+        if let Some(recipient) = &mut turn.recipient
+            && recipient.waits_at(&self.core)
+            && let Phase::Open { pipe, .. } = reading.phase
+            && self.core.hand(pipe, Taken::Message(&mut message), &mut **recipient, &self.reactor)
+        {
+            self.outbound.heard();
+            turn.has_enough = true;
+            return;
+        }
+        self.charge(&message);
+        let charge = message.payload_len();
+        turn.frames.push(message, charge);
+        self.hand_over(reading, turn);
+    }
+
+    /// Decodes what came along behind a large body; `all` says that the stream has no more. `None` goes on reading.
+    fn decode_behind_large(
+        &self,
+        reading: &mut Reading,
+        in_tail: usize,
+        all: bool,
+        turn: &mut Turn<'_>,
+    ) -> Option<Step> {
+        let step = (in_tail > 0).then(|| self.decode_block(reading, in_tail, turn));
+        match step {
+            None | Some(Step::Progress(_)) if all && reading.leftover.is_empty() && !reading.hung_up => {
+                Some(Step::Drained)
+            }
+            step => step,
+        }
+    }
+
     /// Decodes the first `bytes` of the turning thread's block, and keeps what there is no room for.
     fn decode_block(&self, reading: &mut Reading, bytes: usize, turn: &mut Turn<'_>) -> Step {
-        let Turn { now, block, frames, .. } = turn;
+        let block = std::mem::take(&mut turn.block);
         let mut input: &[u8] = block.get(..bytes).unwrap_or_default();
         // A large message just delivered may have used up the room.
         let full = self.inbound.is_full();
-        let step = if full { Step::Pause } else { self.decode(reading, &mut input, *now, frames) };
+        let step = if full { Step::Pause } else { self.decode(reading, &mut input, turn) };
         if !input.is_empty() {
             reading.leftover = input.to_vec();
             reading.leftover_at = 0;
         }
+        turn.block = block;
         step
     }
 
     /// Takes messages off the front of `input` as long as there is room for them.
-    fn decode(&self, reading: &mut Reading, input: &mut &[u8], now: Instant, frames: &mut Frames) -> Step {
+    fn decode(&self, reading: &mut Reading, input: &mut &[u8], turn: &mut Turn<'_>) -> Step {
         let taken = input.len();
         let max = self.core.recv_max();
         let mut replied = false;
         let mut last = None;
         loop {
-            self.decode_small(reading, input, max, frames);
+            self.decode_small(reading, input, max, turn);
             match reading.decoder.next(input, max) {
                 Ok(Some(Event::Message(mut message))) => {
                     self.sign(&mut message);
                     let full = self.charge(&message);
-                    reading.last_was_large = false;
+                    reading.last_was_large = message.len() >= BODY_BY_REFERENCE_BYTES;
                     let charge = message.payload_len();
-                    frames.push(message, charge);
+                    turn.frames.push(message, charge);
                     if full {
                         break;
                     }
@@ -154,7 +217,7 @@ impl Connection {
                     if std::mem::take(&mut replied) {
                         self.flush();
                     }
-                    if let Err(end) = self.open(reading, now) {
+                    if let Err(end) = self.open(reading, turn.now) {
                         return Step::End(end);
                     }
                 }
@@ -173,7 +236,7 @@ impl Connection {
         if replied {
             self.flush();
         }
-        self.hand_over(reading, frames, now);
+        self.hand_over(reading, turn);
         last.unwrap_or_else(|| Step::Progress(taken - input.len()))
     }
 
@@ -187,7 +250,7 @@ impl Connection {
         reading: &mut Reading,
         input: &mut &[u8],
         max: Option<usize>,
-        frames: &mut Frames,
+        turn: &mut Turn<'_>,
     ) {
         #[cfg(feature = "tls")]
         if self.stream.peer().is_some() {
@@ -196,11 +259,32 @@ impl Connection {
         }
         let below = self.inbound.room();
         let allowance = Allowance { below, overhead: MESSAGE_OVERHEAD_BYTES };
-        let counted = reading.decoder.next_block(input, max, allowance, frames);
-        if counted > 0 {
-            reading.last_was_large = false;
-            self.inbound.charge(counted);
+        let is_first = turn.frames.is_empty();
+        let counted = reading.decoder.next_block(input, max, allowance, turn.frames);
+        if counted == 0 {
+            return;
         }
+        reading.last_was_large = false;
+        let handed = if is_first { self.hand(reading, turn) } else { 0 };
+        if handed < counted {
+            self.inbound.charge(counted - handed);
+        }
+    }
+
+    /// Hands the first message to the caller who turns and waits for it, if there is one: then it never waits, and does not
+    /// count. Returns what it would have.
+    fn hand(&self, reading: &Reading, turn: &mut Turn<'_>) -> usize {
+        if let Some(recipient) = &mut turn.recipient
+            && recipient.waits_at(&self.core)
+            && let Phase::Open { pipe, .. } = reading.phase
+            && let Some(payload) = turn.frames.front_body()
+            && self.core.hand(pipe, payload, &mut **recipient, &self.reactor)
+            && let Some(place) = turn.frames.advance()
+        {
+            self.outbound.heard();
+            return place.charge().saturating_add(MESSAGE_OVERHEAD_BYTES);
+        }
+        0
     }
 
     /// Notes in a message who sent it, if the connection proved that.
@@ -212,15 +296,14 @@ impl Connection {
         }
     }
 
-    fn hand_over(&self, reading: &Reading, frames: &mut Frames, now: Instant) {
-        if frames.is_empty() {
-            return;
+    fn hand_over(&self, reading: &Reading, turn: &mut Turn<'_>) {
+        if !turn.frames.is_empty() {
+            self.outbound.heard();
+            if let Phase::Open { pipe, .. } = reading.phase {
+                jobs::run(&mut self.core.deliver(pipe, turn.frames, &self.reactor, turn.now));
+            }
         }
-        self.outbound.heard();
-        if let Phase::Open { pipe, .. } = reading.phase {
-            jobs::run(&mut self.core.deliver(pipe, frames, &self.reactor, now));
-        }
-        frames.clear();
+        turn.frames.clear();
     }
 }
 

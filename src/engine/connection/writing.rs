@@ -14,25 +14,50 @@ use crate::engine::pace::{Flow, Writer};
 use crate::engine::source::{Notice, Source, Turn};
 use crate::limits::{FRAME_FRONT_BYTES, HEADER_INLINE_BYTES, SMALL_FRAME_BYTES, WIRE_WAIT, WIRE_WAIT_MAX};
 use crate::message::Message;
-use crate::wire::ArrayHead;
+use crate::wire::{ArrayHead, Encoder};
 
-/// The head of a frame and the pattern's header.
-type Front = SmallVec<[u8; FRAME_FRONT_BYTES]>;
+/// What stands in front of a body: the head of the frame and the pattern's header.
+///
+/// Whoever sends has the place for it, so that only what is claimed fills it, and nothing moves it.
+pub(crate) type Front = SmallVec<[u8; FRAME_FRONT_BYTES]>;
 const _: () = assert!(ArrayHead::MAX_BYTES + HEADER_INLINE_BYTES <= FRAME_FRONT_BYTES);
+
+/// A message that is not made yet: its parts lie where the caller has them.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) header: &'a [u8],
+    pub(crate) body: &'a [u8],
+    /// Whether the caller could wait for a full wire, if that pays.
+    pub(crate) could_wait: bool,
+}
+
+impl Parts<'_> {
+    fn len(&self) -> usize {
+        self.header.len().saturating_add(self.body.len())
+    }
+
+    /// Puts into `front` what belongs there, if the body is written as it is; the bytes of the frame.
+    fn put_front(&self, encoder: &dyn Encoder, front: &mut Front) -> Option<usize> {
+        let head = encoder.head(self.len())?;
+        *front = Front::from_slice(head.as_slice());
+        if !self.header.is_empty() {
+            front.extend_from_slice(self.header);
+        }
+        Some(head.as_slice().len().saturating_add(self.len()))
+    }
+}
 
 /// The right, and the duty, to write one frame.
 pub(crate) struct Claim {
     connection: Arc<Connection>,
-    /// What stands in front of the body.
-    front: Front,
     /// To wait for a bounded time where the wire is full and the peer reads, which costs less than copying what is left.
     waits: bool,
 }
 
 impl Claim {
     /// Writes the frame that was claimed for; called without any socket's lock.
-    pub(crate) fn write(self, body: &[u8]) {
-        let head = &*self.front;
+    #[inline(never)]
+    pub(crate) fn write(self, head: &[u8], body: &[u8]) {
         let mut frame = [0; SMALL_FRAME_BYTES];
         match frame.get_mut(..head.len().saturating_add(body.len())) {
             Some(frame) => {
@@ -60,12 +85,6 @@ impl Claim {
     }
 }
 
-fn front(head: ArrayHead, header: &[u8]) -> Front {
-    let mut front = Front::from_slice(head.as_slice());
-    front.extend_from_slice(header);
-    front
-}
-
 impl Connection {
     /// Appends a message for the peer; called under the socket's lock.
     pub(crate) fn push(&self, message: Message, flow: Flow, jobs: &mut Jobs) -> Room {
@@ -74,46 +93,34 @@ impl Connection {
         room
     }
 
-    /// The same for copies of `header` and `body`. A head says that the wire was idle and the caller has claimed it instead:
-    /// it writes the frame itself, with what [`claimed`](Connection::claimed) returns.
+    /// The same for copies of `parts`. A claim says that the wire was idle and the caller writes the frame itself, behind
+    /// what is in `front`.
     #[inline]
     pub(crate) fn push_parts(
-        &self,
-        header: &[u8],
-        body: &[u8],
-        jobs: &mut Jobs,
-    ) -> (Room, Option<ArrayHead>) {
-        let payload = header.len().saturating_add(body.len());
-        let mut head = None;
-        let frame = || {
-            head = self.encoder.head(payload);
-            head.map(|head| head.as_slice().len().saturating_add(payload))
-        };
-        let (room, writer) =
-            self.outbound.offer(frame, |queue| self.encoder.encode_parts(header, body, queue));
-        if let Some(writer) = writer {
-            self.see_to_writing(writer, jobs);
-            head = None;
-        }
-        (room, head)
-    }
-
-    /// For who has claimed the wire.
-    pub(crate) fn claimed(self: &Arc<Self>, head: ArrayHead, header: &[u8]) -> Claim {
-        Claim { connection: Arc::clone(self), front: front(head, header), waits: false }
-    }
-
-    /// Claims the wire for a large body that the caller writes itself, from where it lies, behind `header`; called under
-    /// the socket's lock. `None` if something is before it. It `could_wait` for a full wire, if that pays.
-    pub(crate) fn claim(
         self: &Arc<Self>,
-        header: &[u8],
-        body: &[u8],
-        could_wait: bool,
-    ) -> Option<(Claim, Room)> {
-        let front = front(self.encoder.head(header.len().saturating_add(body.len()))?, header);
-        let (room, waits) = self.outbound.claim(front.len().saturating_add(body.len()), could_wait)?;
-        Some((Claim { connection: Arc::clone(self), front, waits }, room))
+        parts: Parts<'_>,
+        front: &mut Front,
+        jobs: &mut Jobs,
+    ) -> (Room, Option<Claim>) {
+        let (room, writer) = self.outbound.offer(
+            || parts.put_front(&*self.encoder, front),
+            |queue| self.encoder.encode_parts(parts.header, parts.body, queue),
+        );
+        match writer {
+            Some(writer) => {
+                self.see_to_writing(writer, jobs);
+                (room, None)
+            }
+            None => (room, Some(Claim { connection: Arc::clone(self), waits: false })),
+        }
+    }
+
+    /// Claims the wire for a large body that the caller writes itself, from where it lies, behind what is in `front`;
+    /// called under the socket's lock. `None` if something is before it.
+    pub(crate) fn claim(self: &Arc<Self>, parts: Parts<'_>, front: &mut Front) -> Option<(Room, Claim)> {
+        let bytes = parts.put_front(&*self.encoder, front)?;
+        let (room, waits) = self.outbound.claim(bytes, parts.could_wait)?;
+        Some((room, Claim { connection: Arc::clone(self), waits }))
     }
 
     fn see_to_writing(&self, writer: Writer, jobs: &mut Jobs) {

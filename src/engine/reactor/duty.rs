@@ -66,7 +66,7 @@ impl Reactor {
     }
 
     fn turn_here(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.turn_alone(&mut self.poll.lock(), Instant::now(), timeout, false)
+        self.turn_alone(&mut self.poll.lock(), Instant::now(), timeout, false, None)
     }
 
     /// Sleeps in the poll, where a guest may sleep too, and leaves to that one, or to the turn that comes next, what it

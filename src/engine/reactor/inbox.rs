@@ -36,6 +36,11 @@ impl Inbox {
         !self.is_empty() && self.tasks.lock().iter().any(is)
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn len(&self) -> usize {
+        self.tasks.lock().len()
+    }
+
     /// Moves all to `out`, which is empty.
     pub(super) fn take(&self, out: &mut Vec<Task>) {
         if self.is_empty() {

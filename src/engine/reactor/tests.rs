@@ -55,7 +55,7 @@ fn who_waits_now_and_then_is_woken_and_not_the_io_thread_that_stands_by() {
                 peer.write_all(b"x").expect("it is written");
             });
             while seen.by.lock().len() == before {
-                seat.turn(None).expect("a turn");
+                seat.turn(None, None).expect("a turn");
             }
         });
         drop(seat);

@@ -4,7 +4,7 @@ use std::io;
 
 use super::waiting::{Direction, Patience};
 use super::{Core, Link};
-use crate::engine::connection::Claim;
+use crate::engine::connection::{Claim, Front, Parts};
 use crate::engine::jobs::{self, Jobs};
 use crate::engine::outbound::Room;
 use crate::engine::pace::Flow;
@@ -35,7 +35,7 @@ impl Core {
                 Ok(()) => return Ok(()),
                 Err(SendError { error: Error::WouldBlock, message: back }) if patience.waits() => {
                     message = back;
-                    let waited = self.wait(Direction::Send, moves, &mut patience);
+                    let waited = self.wait(Direction::Send, moves, &mut patience, None);
                     if let Err(error) = waited.and_then(|waiting| waiting.map_or(Ok(()), |w| self.leave(w))) {
                         return Err(SendError { error, message });
                     }
@@ -91,7 +91,8 @@ impl Core {
         let Some(link) = state.pipes.get(pipe) else { return Ok(true) };
         // With several peers, another could be written to meanwhile.
         let could_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
-        let (room, claim) = link.push_parts(header, body, could_wait, &mut jobs)?;
+        let mut front = Front::new();
+        let (room, claim) = link.push_parts(Parts { header, body, could_wait }, &mut front, &mut jobs)?;
         if room == Room::Full {
             state.pattern.handle_full(pipe);
         }
@@ -102,7 +103,7 @@ impl Core {
         state.stats.sent(body.len());
         drop(guard);
         if let Some(claim) = claim {
-            claim.write(body);
+            claim.write(&front, body);
         }
         jobs::run(&mut jobs);
         Ok(true)
@@ -127,21 +128,17 @@ impl Link {
     #[inline]
     fn push_parts(
         &self,
-        header: &[u8],
-        body: &[u8],
-        could_wait: bool,
+        parts: Parts<'_>,
+        front: &mut Front,
         jobs: &mut Jobs,
     ) -> Result<(Room, Option<Claim>), Error> {
         match self {
-            _ if body.len() >= BODY_BY_REFERENCE_BYTES => self.push_large(header, body, could_wait, jobs),
-            Link::Stream(connection) => {
-                let (room, head) = connection.push_parts(header, body, jobs);
-                Ok((room, head.map(|head| connection.claimed(head, header))))
-            }
-            Link::Inproc(end) if header.is_empty() => Ok((end.push_body(body, jobs), None)),
+            _ if parts.body.len() >= BODY_BY_REFERENCE_BYTES => self.push_large(parts, front, jobs),
+            Link::Stream(connection) => Ok(connection.push_parts(parts, front, jobs)),
+            Link::Inproc(end) if parts.header.is_empty() => Ok((end.push_body(parts.body, jobs), None)),
             Link::Inproc(end) => {
-                let mut message = Message::copy_from_slice(body);
-                message.set_header(header);
+                let mut message = Message::copy_from_slice(parts.body);
+                message.set_header(parts.header);
                 Ok((end.push(message, jobs), None))
             }
         }
@@ -149,19 +146,18 @@ impl Link {
 
     fn push_large(
         &self,
-        header: &[u8],
-        body: &[u8],
-        could_wait: bool,
+        parts: Parts<'_>,
+        front: &mut Front,
         jobs: &mut Jobs,
     ) -> Result<(Room, Option<Claim>), Error> {
         if let Link::Stream(connection) = self
-            && let Some((claim, room)) = connection.claim(header, body, could_wait)
+            && let Some((room, claim)) = connection.claim(parts, front)
         {
             return Ok((room, Some(claim)));
         }
         // The turn of the pipe is taken, so the message has to be made under the lock.
-        let mut message = self.copy_of(body)?;
-        message.set_header(header);
+        let mut message = self.copy_of(parts.body)?;
+        message.set_header(parts.header);
         Ok((self.push(message, Flow::Unknown, jobs), None))
     }
 

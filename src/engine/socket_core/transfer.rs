@@ -1,124 +1,21 @@
-//! What connections deliver, and what the application receives of it.
+//! What connections and lanes deliver, and how pipes come and go.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::waiting::{Direction, Patience, Waiting};
 use super::{Core, Link, State};
 use crate::engine::EndpointInfo;
 use crate::engine::connection::{Connection, End};
 use crate::engine::inproc;
-use crate::engine::jobs::{self, Jobs};
+use crate::engine::jobs::Jobs;
 use crate::engine::reactor::Reactor;
-use crate::error::Error;
-use crate::frames::{Frames, Taken};
+use crate::frames::Frames;
 use crate::limits::FRAMES_SPARE_MAX_BYTES;
 use crate::message::Message;
-use crate::protocol::{PipeId, RecvRefusal};
+use crate::protocol::PipeId;
 
 impl Core {
-    /// Receives, waiting as `patience` says.
-    pub(crate) fn recv(&self, patience: Patience) -> Result<Message, Error> {
-        // Made where it is wanted, and not handed through: that would cost more than the rest.
-        let mut message = Message::new();
-        self.recv_with(patience, |taken| taken.move_to(&mut message))?;
-        Ok(message)
-    }
-
-    /// Receives, and has `take` look at the message while the socket is locked.
-    pub(crate) fn recv_with<R>(
-        &self,
-        mut patience: Patience,
-        take: impl FnOnce(Taken<'_>) -> R,
-    ) -> Result<R, Error> {
-        let mut take = Some(take);
-        let mut waited = None;
-        loop {
-            let moves = self.mail.moves();
-            match self.try_recv_with(&mut take, waited.take()) {
-                Err(Error::WouldBlock) if patience.waits() => {
-                    waited = self.wait(Direction::Recv, moves, &mut patience)?;
-                }
-                Err(Error::WouldBlock) => {
-                    self.hurry();
-                    return Err(Error::WouldBlock);
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// Nothing was there, and nobody will wait here: room that was made must be used all the same.
-    fn hurry(&self) {
-        if let Some(lease) = self.engine.get() {
-            lease.engine.hurry();
-        }
-    }
-
-    /// `waited` is how the caller waited for this; it waits no longer.
-    fn try_recv_with<R>(
-        &self,
-        take: &mut Option<impl FnOnce(Taken<'_>) -> R>,
-        waited: Option<Waiting>,
-    ) -> Result<R, Error> {
-        if self.is_inherited() {
-            return Err(Error::Closed);
-        }
-        let mut jobs = Jobs::new();
-        let mut place = None;
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        // A wake-up that comes to nothing here is passed on by settling. If there is nothing to settle nobody could use it.
-        let has_waited = waited.map(|waited| state.unregister(waited)).is_some();
-        if state.closed {
-            drop(guard);
-            if has_waited {
-                self.left.notify_all();
-            }
-            return Err(Error::Closed);
-        }
-        let has_mail = self.mail.there_is() && !state.pattern.readiness().recv;
-        // To receive where no deadline runs takes no clock.
-        let due = if self.timed { state.pattern.next_timeout() } else { None };
-        let now = if due.is_some() || has_mail { self.now() } else { self.born };
-        let mut is_as_before = true;
-        if has_mail {
-            self.look_into_lane(state, now, &mut jobs);
-            is_as_before = false;
-        }
-        // A deadline that has passed counts even if the engine is late to say so.
-        if due.is_some_and(|at| at <= now) {
-            state.pattern.handle_timeout(&mut state.fx, now);
-            is_as_before = false;
-        }
-        let received = state.pattern.recv_taken(&mut state.fx, now, &mut place).and_then(|taken| {
-            state.stats.received(taken.body().len());
-            // Taken once: whoever has received does not come back.
-            take.take().map(|take| take(taken)).ok_or(RecvRefusal::Empty)
-        });
-        is_as_before &= matches!(received, Err(RecvRefusal::Empty)) && state.fx.is_empty();
-        if !is_as_before {
-            self.settle(state, now, &mut jobs);
-            if !state.pattern.readiness().recv {
-                state.pattern.tidy();
-            }
-        }
-        self.mail.look_yourself(!self.timed && state.is_undisturbed());
-        let is_watched_from_outside = state.recv_level.has_descriptor() && !state.recv_level.is_set();
-        drop(guard);
-        jobs::run(&mut jobs);
-        if is_watched_from_outside {
-            self.hurry();
-        }
-        received.map_err(|refusal| match refusal {
-            RecvRefusal::Empty => Error::WouldBlock,
-            RecvRefusal::Expired => Error::TimedOut,
-            RecvRefusal::State => Error::State("nothing to receive: send a request or survey first"),
-            RecvRefusal::Unsupported => Error::Unsupported { protocol: self.protocol, operation: "receive" },
-        })
-    }
-
     /// A connection hands over what it read, in order, in a turn of `turned`. The jobs are for the caller, once it holds
     /// no lock.
     pub(crate) fn deliver(&self, pipe: PipeId, frames: &mut Frames, turned: &Reactor, now: Instant) -> Jobs {
@@ -163,7 +60,7 @@ impl Core {
     }
 
     /// Only a socket with one pipe is not told what is sent to it.
-    fn look_into_lane(&self, state: &mut State, now: Instant, jobs: &mut Jobs) {
+    pub(super) fn look_into_lane(&self, state: &mut State, now: Instant, jobs: &mut Jobs) {
         self.mail.looking();
         if let Some((pipe, end)) = state.pipes.only_inproc() {
             let end = end.clone();
@@ -262,7 +159,7 @@ impl Core {
 
 impl State {
     /// Whether nobody waits for the socket to become readable, and one peer on inproc is all it has.
-    fn is_undisturbed(&self) -> bool {
+    pub(super) fn is_undisturbed(&self) -> bool {
         self.pipes.only_inproc().is_some()
             && self.recv_waiters.is_empty()
             && self.watchers.is_empty()

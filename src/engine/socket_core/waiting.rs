@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::{Core, State};
 use crate::engine::jobs::{self, Job, Jobs};
 use crate::engine::reactor::{Parked, Reactor, Seat};
+use crate::engine::source::Recipient;
 use crate::engine::tempo::{Tempo, may_spin};
 use crate::engine::waiters::{Guests, WaitId, WaitQueue, Waker};
 use crate::error::Error;
@@ -98,11 +99,11 @@ impl<'a> Bed<'a> {
         }
     }
 
-    /// Sleeps, or turns once.
-    pub(crate) fn sleep(&mut self, until: Option<Instant>) -> Park {
+    /// Sleeps, or turns once, with what comes for `recipient`.
+    pub(crate) fn sleep(&mut self, until: Option<Instant>, recipient: Option<&mut dyn Recipient>) -> Park {
         match self {
             Bed::Parker { parker, .. } => parker.park(until),
-            Bed::Seat(seat, _) => match seat.turn_until(until) {
+            Bed::Seat(seat, _) => match seat.turn_until(until, recipient) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => Park::Interrupted,
                 Ok(now) if until.is_some_and(|at| at <= now) => Park::TimedOut,
                 _ => Park::Woken,
@@ -174,7 +175,8 @@ impl Level {
 
 impl Core {
     /// Sleeps until the direction may be able to proceed. Spurious returns are fine: the caller tries again, and takes
-    /// back what is returned before or while it does ([`State::unregister`]).
+    /// back what is returned before or while it does ([`State::unregister`]), unless `recipient` was served: then it is
+    /// back already, and it does not matter what is returned.
     ///
     /// `patience` becomes a fixed deadline with the first call.
     /// `moves` is what the socket's [`Mail`](crate::engine::inproc::Mail) said before the caller tried.
@@ -183,6 +185,7 @@ impl Core {
         direction: Direction,
         moves: usize,
         patience: &mut Patience,
+        mut recipient: Option<&mut dyn Recipient>,
     ) -> Result<Option<Waiting>, Error> {
         // Where there are connections the reactor keeps the tempo.
         let has_network = self.has_network.load(Ordering::Acquire);
@@ -212,9 +215,13 @@ impl Core {
             Park::TimedOut
         } else {
             // The engine calls at the pattern's own deadline, but it may be slow, or there may be none.
-            self.sleep(&mut bed, [deadline, wake_at].into_iter().flatten().min())
+            let until = [deadline, wake_at].into_iter().flatten().min();
+            self.sleep(&mut bed, until, recipient.as_deref_mut().map(|r| r as _))
         };
         drop(bed);
+        if recipient.is_some_and(|recipient| !recipient.waits_at(self)) {
+            return Ok(None);
+        }
         if let Some(began) = began {
             self.tempo(direction).lock().note(began, Instant::now());
         }
@@ -284,14 +291,19 @@ impl Core {
         self.engine.get()?.engine.only_reactor()
     }
 
-    pub(crate) fn sleep(&self, bed: &mut Bed<'_>, until: Option<Instant>) -> Park {
-        let Some(engine) = self.is_threadless() else { return bed.sleep(until) };
+    pub(crate) fn sleep(
+        &self,
+        bed: &mut Bed<'_>,
+        until: Option<Instant>,
+        recipient: Option<&mut dyn Recipient>,
+    ) -> Park {
+        let Some(engine) = self.is_threadless() else { return bed.sleep(until, recipient) };
         // Nobody else moves bytes: this thread does, and looks for wake-ups by other threads in between.
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
         match engine.turn(Some(left.map_or(THREADLESS_TURN, |left| left.min(THREADLESS_TURN)))) {
             Ok(()) if until.is_some_and(|at| at <= Instant::now()) => Park::TimedOut,
             Ok(()) => Park::Woken,
-            Err(_) => bed.sleep(until),
+            Err(_) => bed.sleep(until, recipient),
         }
     }
 

@@ -328,6 +328,21 @@ fn body_buffer_is_offered_while_a_read_of_its_own_pays() {
 }
 
 #[test]
+fn a_body_that_is_completed_elsewhere_is_followed_by_the_next_frame() {
+    let mut decoder = greeted(Framing::Length);
+    assert!(decoder.body_front().is_none(), "no body has begun");
+    let (large, small) = (pattern(BIG + 9), pattern(5));
+    let frames = [frame(Framing::Length, &large), frame(Framing::Length, &small)].concat();
+    assert_eq!(feed(&mut decoder, &frames[..8 + 9], None), Ok(vec![]));
+    assert_eq!(decoder.body_front(), Some((&large[..9], BIG)));
+    decoder.body_taken();
+    assert!(!decoder.is_mid_frame());
+    assert_eq!(feed(&mut decoder, &frames[8 + large.len()..], None), Ok(vec![small]));
+    assert_eq!(feed(&mut decoder, &frames[..8 + 10], None), Ok(vec![]));
+    assert!(decoder.body_front().is_none(), "the rest is small");
+}
+
+#[test]
 fn body_buffer_always_has_room_for_a_read_that_pays() {
     let mut decoder = greeted(Framing::Length);
     let total = 4 * STEP;

@@ -1,0 +1,427 @@
+//! What the application receives.
+
+use std::mem::MaybeUninit;
+
+use super::waiting::{Direction, Patience, Waiting};
+use super::{Core, State};
+use crate::engine::jobs::{self, Jobs};
+use crate::engine::reactor::Reactor;
+use crate::engine::source::Recipient;
+use crate::error::Error;
+use crate::frames::Taken;
+use crate::message::Message;
+use crate::protocol::{PipeId, RecvRefusal};
+
+impl Core {
+    /// Receives, waiting as `patience` says.
+    pub(crate) fn recv(&self, patience: Patience) -> Result<Message, Error> {
+        // Made where it is wanted, and not handed through: that would cost more than the rest.
+        let mut message = Message::new();
+        self.recv_with(patience, |taken| taken.move_to(&mut message))?;
+        Ok(message)
+    }
+
+    /// Receives, and has `take` look at the message while the socket is locked.
+    pub(crate) fn recv_with<R>(
+        &self,
+        patience: Patience,
+        take: impl FnOnce(Taken<'_>) -> R,
+    ) -> Result<R, Error> {
+        let mut sight = Sight { take: Some(take), taken: None };
+        self.recv_to(patience, &mut sight)?;
+        // Whoever has received has taken.
+        sight.taken.ok_or(Error::WouldBlock)
+    }
+
+    /// Receives a body, as much of it as `place` has room for, and returns its length.
+    pub(crate) fn recv_into(
+        &self,
+        patience: Patience,
+        place: &mut [MaybeUninit<u8>],
+    ) -> Result<usize, Error> {
+        let mut target = Target { place, len: 0 };
+        self.recv_to(patience, &mut target)?;
+        Ok(target.len)
+    }
+
+    fn recv_to(&self, mut patience: Patience, want: &mut impl Want) -> Result<(), Error> {
+        let mut waited = None;
+        loop {
+            let moves = self.mail.moves();
+            match self.try_recv_to(want, waited.take()) {
+                Err(Error::WouldBlock) if patience.waits() => {
+                    let mut caller = Caller { socket: self, want, is_served: false };
+                    let wait = self.wait(Direction::Recv, moves, &mut patience, Some(&mut caller));
+                    if caller.is_served {
+                        return Ok(());
+                    }
+                    waited = wait?;
+                }
+                Err(Error::WouldBlock) => {
+                    self.hurry();
+                    return Err(Error::WouldBlock);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Nothing was there, and nobody will wait here: room that was made must be used all the same.
+    fn hurry(&self) {
+        if let Some(lease) = self.engine.get() {
+            lease.engine.hurry();
+        }
+    }
+
+    /// `waited` is how the caller waited for this; it waits no longer.
+    fn try_recv_to(&self, want: &mut impl Want, waited: Option<Waiting>) -> Result<(), Error> {
+        if self.is_inherited() {
+            return Err(Error::Closed);
+        }
+        let mut jobs = Jobs::new();
+        let mut place = None;
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        // A wake-up that comes to nothing here is passed on by settling. If there is nothing to settle nobody could use it.
+        let has_waited = waited.map(|waited| state.unregister(waited)).is_some();
+        if state.closed {
+            drop(guard);
+            if has_waited {
+                self.left.notify_all();
+            }
+            return Err(Error::Closed);
+        }
+        let has_mail = self.mail.there_is() && !state.pattern.readiness().recv;
+        // To receive where no deadline runs takes no clock.
+        let due = if self.timed { state.pattern.next_timeout() } else { None };
+        let now = if due.is_some() || has_mail { self.now() } else { self.born };
+        let mut is_as_before = true;
+        if has_mail {
+            self.look_into_lane(state, now, &mut jobs);
+            is_as_before = false;
+        }
+        // A deadline that has passed counts even if the engine is late to say so.
+        if due.is_some_and(|at| at <= now) {
+            state.pattern.handle_timeout(&mut state.fx, now);
+            is_as_before = false;
+        }
+        let received = state.pattern.recv_taken(&mut state.fx, now, &mut place).map(|taken| {
+            state.stats.received(taken.body().len());
+            want.take(taken);
+        });
+        is_as_before &= matches!(received, Err(RecvRefusal::Empty)) && state.fx.is_empty();
+        if !is_as_before {
+            self.settle(state, now, &mut jobs);
+            if !state.pattern.readiness().recv {
+                state.pattern.tidy();
+            }
+        }
+        self.mail.look_yourself(!self.timed && state.is_undisturbed());
+        let is_watched_from_outside = state.recv_level.has_descriptor() && !state.recv_level.is_set();
+        drop(guard);
+        jobs::run(&mut jobs);
+        if is_watched_from_outside {
+            self.hurry();
+        }
+        received.map_err(|refusal| match refusal {
+            RecvRefusal::Empty => Error::WouldBlock,
+            RecvRefusal::Expired => Error::TimedOut,
+            RecvRefusal::State => Error::State("nothing to receive: send a request or survey first"),
+            RecvRefusal::Unsupported => Error::Unsupported { protocol: self.protocol, operation: "receive" },
+        })
+    }
+
+    /// Hands what a connection read straight to the caller that turns and waits for it. False if it has to go the usual
+    /// way.
+    pub(crate) fn hand(
+        &self,
+        pipe: PipeId,
+        payload: Taken<'_>,
+        recipient: &mut dyn Recipient,
+        turned: &Reactor,
+    ) -> bool {
+        let mut jobs = Jobs::new();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed || state.pipes.get(pipe).is_none() {
+            return false;
+        }
+        let passed = match payload {
+            Taken::Body(payload, kind) => {
+                state.pattern.pass(pipe, payload).map(|body| Taken::Body(body, kind))
+            }
+            message => state.pattern.passes_all(pipe).then_some(message),
+        };
+        let Some(passed) = passed else { return false };
+        let len = passed.body().len();
+        recipient.take(passed);
+        state.served(len, turned, &mut jobs);
+        drop(guard);
+        jobs::run(&mut jobs);
+        true
+    }
+
+    /// Whether the next body of this pipe may be read to where the caller wants it that turns, and then
+    /// [`hand_placed`](Core::hand_placed).
+    pub(crate) fn passes_all(&self, pipe: PipeId) -> bool {
+        let state = self.state.lock();
+        !state.closed && state.pipes.get(pipe).is_some() && state.pattern.passes_all(pipe)
+    }
+
+    /// The caller that turns has a body of `len` bytes, whatever has happened to the socket meanwhile.
+    pub(crate) fn hand_placed(&self, len: usize, recipient: &mut dyn Recipient, turned: &Reactor) {
+        let mut jobs = Jobs::new();
+        let mut state = self.state.lock();
+        recipient.take_placed(len);
+        state.served(len, turned, &mut jobs);
+        let closed = state.closed;
+        drop(state);
+        if closed {
+            self.left.notify_all();
+        }
+        jobs::run(&mut jobs);
+    }
+}
+
+impl State {
+    /// A guest has a message of `len` bytes, and waits no longer.
+    fn served(&mut self, len: usize, turned: &Reactor, jobs: &mut Jobs) {
+        self.stats.received(len);
+        self.unregister(Waiting::Guest(Direction::Recv));
+        // Whoever has received may answer.
+        self.announce(Some(turned), jobs);
+    }
+}
+
+/// What a caller does with the message that it wants.
+trait Want {
+    /// Called under the socket's lock, once.
+    fn take(&mut self, taken: Taken<'_>);
+
+    /// As [`Recipient::place`].
+    fn place(&mut self) -> Option<&mut [MaybeUninit<u8>]> {
+        None
+    }
+
+    /// As [`Recipient::take_placed`].
+    fn take_placed(&mut self, _len: usize) {}
+}
+
+/// Looks at it.
+struct Sight<F, R> {
+    take: Option<F>,
+    taken: Option<R>,
+}
+
+impl<R, F: FnOnce(Taken<'_>) -> R> Want for Sight<F, R> {
+    fn take(&mut self, taken: Taken<'_>) {
+        self.taken = self.take.take().map(|take| take(taken));
+    }
+}
+
+/// Wants the body here.
+struct Target<'a> {
+    place: &'a mut [MaybeUninit<u8>],
+    len: usize,
+}
+
+impl Want for Target<'_> {
+    fn take(&mut self, taken: Taken<'_>) {
+        let body = taken.body();
+        self.len = body.len();
+        let len = body.len().min(self.place.len());
+        if let (Some(place), Some(body)) = (self.place.get_mut(..len), body.get(..len)) {
+            place.write_copy_of_slice(body);
+        }
+    }
+
+    fn place(&mut self) -> Option<&mut [MaybeUninit<u8>]> {
+        Some(self.place)
+    }
+
+    fn take_placed(&mut self, len: usize) {
+        self.len = len;
+    }
+}
+
+/// A caller that waits for a message.
+struct Caller<'a, W> {
+    socket: &'a Core,
+    want: &'a mut W,
+    is_served: bool,
+}
+
+impl<W: Want> Recipient for Caller<'_, W> {
+    fn waits_at(&self, socket: &Core) -> bool {
+        std::ptr::eq(self.socket, socket) && !self.is_served
+    }
+
+    fn take(&mut self, taken: Taken<'_>) {
+        self.want.take(taken);
+        self.is_served = true;
+    }
+
+    fn place(&mut self) -> Option<&mut [MaybeUninit<u8>]> {
+        self.want.place()
+    }
+
+    fn take_placed(&mut self, len: usize) {
+        self.want.take_placed(len);
+        self.is_served = true;
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::super::Patience;
+    use super::*;
+    use crate::address::{BindAddress, IpcName};
+    use crate::engine::Engine;
+    use crate::engine::turns::tests::wait_until;
+    use crate::limits::{BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES};
+    use crate::options::Options;
+    use crate::{Mode, Protocol, Socket};
+
+    /// A PULL and its PUSH.
+    fn connected() -> (Socket, Socket) {
+        let [pull, push] =
+            [Protocol::Pull, Protocol::Push].map(|protocol| Socket::new(protocol, Mode::Cooked));
+        let place = pull.bind("tcp://127.0.0.1:0").expect("a port");
+        push.connect(place.address()).expect("an address");
+        wait_until("connected", || push.statistics().is_ok_and(|stats| stats.established_connections == 1));
+        (pull, push)
+    }
+
+    /// A buffer that notes how it was filled.
+    struct Noting<'a> {
+        target: Target<'a>,
+        placed: bool,
+    }
+
+    impl Want for Noting<'_> {
+        fn take(&mut self, taken: Taken<'_>) {
+            self.target.take(taken);
+        }
+
+        fn place(&mut self) -> Option<&mut [MaybeUninit<u8>]> {
+            self.target.place()
+        }
+
+        fn take_placed(&mut self, len: usize) {
+            self.placed = true;
+            self.target.take_placed(len);
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_read_to_where_it_is_wanted() {
+        let (pull, push) = connected();
+        // It goes over the wire as one, and is there as a whole or not at all.
+        let body = vec![7; BODY_BY_REFERENCE_BYTES + 2 * BODY_TAIL_BYTES];
+        for (room, fits) in [(body.len(), true), (body.len() - 1, false)] {
+            let mut place = vec![MaybeUninit::uninit(); room];
+            let mut rounds = 0;
+            wait_until("a body is read to its place, if it fits", || {
+                let target = Target { place: &mut place, len: 0 };
+                let mut noting = Noting { target, placed: false };
+                std::thread::scope(|scope| {
+                    scope.spawn(|| push.send(&body[..]).expect("a peer"));
+                    let patience = Patience::for_timeout(Some(Duration::from_secs(5)), false);
+                    pull.core().recv_to(patience, &mut noting).expect("it comes");
+                });
+                assert_eq!(noting.target.len, body.len());
+                rounds += 1;
+                assert!(fits || !noting.placed);
+                noting.placed || !fits && rounds == 100
+            });
+        }
+    }
+
+    /// What it would cost to read on: memory that is asked for and given back for each message, and a copy.
+    #[test]
+    fn what_is_behind_a_large_body_stays_in_the_kernel_until_the_next_turn() {
+        let engine = Engine::new(0).expect("descriptors");
+        let pull = Core::new(Protocol::Pull, Mode::Cooked, Options::default(), Some(engine.clone()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        pull.bind(&BindAddress::Ipc(IpcName::Path(path.clone()))).expect("a socket file");
+        let mut peer = UnixStream::connect(path).expect("a listener");
+        peer.write_all(&[0, b'S', b'P', 0, 0, 80, 0, 0]).expect("room");
+        let at_once = Some(Duration::ZERO);
+        wait_until("a pipe", || {
+            engine.turn(at_once).expect("a turn");
+            pull.state.lock().pipes.len() == 1
+        });
+        let body = vec![7; BODY_BY_REFERENCE_BYTES + BODY_TAIL_BYTES];
+        let frame = [&[1][..], &(body.len() as u64).to_be_bytes(), &body].concat();
+        let mut write = |count| (0..count).for_each(|_| peer.write_all(&frame).expect("room"));
+        let mut place = vec![MaybeUninit::uninit(); body.len()];
+        // That large ones come is known from the first.
+        write(1);
+        engine.turn(at_once).expect("a turn");
+        assert_eq!(pull.recv_into(Patience::Never, &mut place).expect("a message"), body.len());
+
+        let reactor = engine.reactor();
+        let behind = 3;
+        write(behind);
+        for _ in 0..20 {
+            write(1);
+            let mut noting = Noting { target: Target { place: &mut place, len: 0 }, placed: false };
+            let mut caller = Caller { socket: &pull, want: &mut noting, is_served: false };
+            {
+                // As a guest that sits in the place.
+                let mut state = pull.state.lock();
+                state.recv_guests.add(&reactor);
+                state.blocked += 1;
+            }
+            reactor.turn_for(at_once, Some(&mut caller)).expect("a turn");
+            assert!(caller.is_served && noting.placed);
+            assert!(!pull.readiness().expect("an open socket").recv, "one was read, and no more");
+            assert_eq!(reactor.tasks(), 1, "reading on is told once");
+        }
+        // Nothing new comes: what was told brings it.
+        engine.turn(at_once).expect("a turn");
+        let rest = (0..behind).map(|_| pull.recv_into(Patience::Never, &mut place).expect("a message"));
+        assert_eq!(rest.sum::<usize>(), behind * body.len());
+        assert!(matches!(pull.recv(Patience::Never), Err(Error::WouldBlock)));
+        drop(pull.begin_close());
+    }
+
+    /// Nobody would notice but those who look at the time.
+    #[test]
+    fn who_waits_and_turns_is_handed_what_comes_first() {
+        let (pull, push) = connected();
+        let core = pull.core();
+        // Who comes to sit down finds the I/O thread there, now and then.
+        let mut count: u64 = 0;
+        wait_until("a message is handed over", || {
+            let mut sight = Sight { take: Some(|taken: Taken<'_>| taken.body().to_vec()), taken: None };
+            let mut caller = Caller { socket: core, want: &mut sight, is_served: false };
+            let mut patience = Patience::for_timeout(Some(Duration::from_secs(5)), false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| [b"first", b"later"].map(|body| push.send(body).expect("a peer")));
+                let waited = core.wait(Direction::Recv, core.mail.moves(), &mut patience, Some(&mut caller));
+                let waited = waited.expect("something comes");
+                assert!(!(caller.is_served && waited.is_some()), "it waits no longer");
+                let mut state = core.state.lock();
+                if let Some(waited) = waited {
+                    state.unregister(waited);
+                }
+                assert_eq!(state.blocked, 0);
+            });
+            let is_handed = caller.is_served;
+            let first = sight.taken.take();
+            let mut next =
+                || core.recv(Patience::for_timeout(None, false)).expect("it comes").body().to_vec();
+            assert_eq!([first.unwrap_or_else(&mut next), next()], [b"first", b"later"]);
+            count += 2;
+            is_handed
+        });
+        let stats = pull.statistics().expect("an open socket");
+        assert_eq!((stats.messages_received, stats.bytes_received), (count, 5 * count));
+    }
+}
