@@ -232,12 +232,13 @@ pub const TAIL_MAX: Duration = Duration::from_micros(100);
 pub const TAIL_FEW_MAX: Duration = Duration::from_micros(15);
 /// More messages than these that wait for each other are a burst.
 pub const BURST_FRAMES: u32 = 4;
-/// After so many messages in a row that each waited for company in vain, a sender is steady, and its next ones are written
-/// at once. Setting the alarm for one that waits can take as long as a pause: a few in a row prove nothing.
-pub const STEADY_AFTER_FRAMES: u32 = 16;
-/// So many messages of a steady sender; then one waits again, to see whether it still is. Were they the begin of a burst,
-/// they cost it so many writes, a third of a millisecond.
-pub const STEADY_FRAMES_AT_ONCE: u32 = 32;
+/// Over so many messages it is measured how fast a sender is, by turns if they wait for each other and if each is written
+/// at once: a third of a millisecond at the pace where that matters.
+pub const STEADY_FRAMES: u32 = 32;
+/// So many times as many are written at once before it is measured again how fast they come when they wait: 3 of 100 do then.
+pub const STEADY_STRETCHES: u32 = 32;
+/// A sender is as fast as before if the time for a message differs by less than one part in so many.
+pub const STEADY_MARGIN: u32 = 8;
 /// The sender of a burst looks at the clock again after half as many messages as wait, and after so many at the latest:
 /// which costs it a thirtieth of each.
 pub const BURST_FRAMES_UNSEEN_MAX: u32 = 16;

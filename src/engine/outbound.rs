@@ -6,7 +6,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -154,6 +154,16 @@ impl Outbound {
     /// Whether the wire is full and its writability awaited.
     pub(crate) fn is_blocked(&self) -> bool {
         self.queue.lock().blocked
+    }
+
+    /// In how long the engine is to look.
+    pub(crate) fn wait(&self) -> Duration {
+        self.queue.lock().pace.wait()
+    }
+
+    /// Whoever was to call the engine has done so.
+    pub(crate) fn engine_called(&self, now: Instant) {
+        self.queue.lock().pace.engine_called(now);
     }
 
     /// The look that [`Writer::Engine`] asked for. `Some` is when to look again: what waits is too fresh, and more is

@@ -1,10 +1,11 @@
 //! [`Pace`]: who writes what was appended to a connection's queue, and when. Pure: bytes, counts and times in, a writer out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::trial::Trial;
 use crate::limits::{
-    BURST_FRAMES, BURST_FRAMES_UNSEEN_MAX, INLINE_WRITE_BYTES, STEADY_AFTER_FRAMES, STEADY_FRAMES_AT_ONCE,
-    TAIL_FEW_MAX, TAIL_LATE_AFTER, TAIL_MAX, WIRE_IDLE_AFTER,
+    BURST_FRAMES, BURST_FRAMES_UNSEEN_MAX, INLINE_WRITE_BYTES, STEADY_FRAMES, STEADY_MARGIN,
+    STEADY_STRETCHES, TAIL_FEW_MAX, TAIL_LATE_AFTER, TAIL_MAX, WIRE_IDLE_AFTER,
 };
 
 /// How close messages follow each other, as far as whoever pushes them knows.
@@ -46,6 +47,8 @@ pub(super) struct Pace {
     scheduled: bool,
     /// When the first of what waits came.
     oldest: Option<Instant>,
+    /// When its sender was free to send the next.
+    free: Option<Instant>,
     looked: Look,
     /// How many of what waits came one by one.
     frames: u32,
@@ -57,27 +60,52 @@ pub(super) struct Pace {
     steady: Steady,
 }
 
-/// A sender whose messages come one by one, but each of them just behind the write of the one before, because that takes
-/// nearly as long: whoever writes at once cannot tell it from a burst. What waits can.
-#[derive(Clone, Copy, Debug, Default)]
+/// Finds senders whose messages come just behind the write of the one before, because that takes nearly as long as the
+/// pause between two, and that lose nothing by writing each at once. One that sends as fast as it can looks the same, but
+/// sends fewer then: so it is tried, and counted.
+#[derive(Debug, Default)]
 struct Steady {
-    /// How many in a row waited in vain: nothing came along, and the next one came slowly.
-    in_vain: u32,
-    /// How many more are written at once before one waits again.
+    /// Messages of this stretch.
+    frames: u32,
+    began: Option<Instant>,
+    /// Stretches that are still to be written at once, this one included.
     at_once: u32,
+    /// From one message to the next, when they wait for each other.
+    period: Duration,
+    trial: Trial,
 }
 
 impl Steady {
-    /// One waited for company; whether only a slow one came.
-    fn waited(&mut self, in_vain: bool) {
-        self.in_vain = if in_vain { self.in_vain.saturating_add(1) } else { 0 };
-        self.at_once = if self.in_vain >= STEADY_AFTER_FRAMES { STEADY_FRAMES_AT_ONCE } else { 0 };
+    /// Whether to write now at once what could wait for company.
+    fn goes_at_once(&mut self, now: Instant) -> bool {
+        if self.frames >= STEADY_FRAMES {
+            self.end_stretch(now);
+        }
+        self.at_once > 0
     }
 
-    fn goes_at_once(&mut self) -> bool {
-        let goes = self.at_once > 0;
-        self.at_once = self.at_once.saturating_sub(1);
-        goes
+    fn end_stretch(&mut self, now: Instant) {
+        let taken = self.began.replace(now).map(|began| now.saturating_duration_since(began));
+        let period = taken.and_then(|taken| taken.checked_div(self.frames));
+        self.frames = 0;
+        let Some(period) = period else { return };
+        let margin = self.period / STEADY_MARGIN;
+        if self.at_once == 0 {
+            // What comes more quickly than it could be written is not tried.
+            if period >= WIRE_IDLE_AFTER && self.trial.takes() {
+                self.at_once = STEADY_STRETCHES;
+                self.period = period;
+            }
+        } else if period > self.period + margin {
+            self.at_once = 0;
+            self.trial.ended(false);
+        } else if period + margin < self.period {
+            // It sends faster than before: what it was like says nothing any more.
+            self.at_once = 0;
+        } else {
+            self.at_once -= 1;
+            self.trial.ended(true);
+        }
     }
 }
 
@@ -113,10 +141,14 @@ impl Pace {
     ) -> Writer {
         let Wire { waiting, was_empty, is_taken } = wire;
         if waiting >= INLINE_WRITE_BYTES {
+            self.burst = true;
             return if is_taken { Writer::Nobody } else { Writer::Caller };
         }
+        let follows_burst = was_empty && self.burst;
         self.frames = if was_empty { 1 } else { self.frames.saturating_add(1) };
-        self.burst = self.frames > BURST_FRAMES || flow == Flow::Dense;
+        let goes_on = self.burst && flow == Flow::Unknown && (!was_empty || is_taken);
+        self.burst = goes_on || self.frames > BURST_FRAMES || flow == Flow::Dense;
+        self.steady.frames = self.steady.frames.saturating_add(1);
         let is_on_its_way = !was_empty && self.scheduled && self.burst;
         // The clock is looked at a few times per batch.
         if was_empty {
@@ -139,25 +171,37 @@ impl Pace {
             let by_sender = flow == Flow::Unknown && (is_late || is_over);
             return if by_sender { Writer::Caller } else { Writer::Nobody };
         }
-        let is_slow = self.is_slow(was_empty, flow, now);
-        if !was_empty {
-            self.steady.waited(is_slow && self.frames == 2);
-        }
-        if is_slow || was_empty && flow == Flow::Unknown && self.steady.goes_at_once() {
+        if self.is_slow(was_empty, flow, now)
+            || was_empty && flow == Flow::Unknown && self.steady.goes_at_once(now)
+        {
             return Writer::Caller;
         }
         if was_empty {
             self.oldest = Some(now);
+            self.free = Some(now);
+            // It came just behind the write of that.
+            self.burst |= follows_burst;
         }
         if std::mem::replace(&mut self.scheduled, true) { Writer::Nobody } else { Writer::Engine }
+    }
+
+    /// How long the first of what waits may wait for company.
+    pub(super) fn wait(&self) -> Duration {
+        if self.burst { TAIL_MAX } else { TAIL_FEW_MAX }
+    }
+
+    /// The sender has called the engine: that may take longer than a write, and says nothing of how fast it sends.
+    pub(super) fn engine_called(&mut self, now: Instant) {
+        self.free = Some(now);
+        self.looked.at = self.looked.at.map(|_| now);
     }
 
     /// The look that [`Writer::Engine`] asked for, if there is still something to write `now`. `Some` is when to look
     /// again: what waits is too fresh, and more is probably coming. `None`: write, if there is something.
     pub(super) fn look_again(&mut self, now: Option<Instant>) -> Option<Instant> {
         self.scheduled = false;
-        let wait = if self.burst { TAIL_MAX } else { TAIL_FEW_MAX };
-        let due = self.oldest.map(|oldest| oldest + wait).filter(|due| now.is_some_and(|now| *due > now))?;
+        let due =
+            self.oldest.map(|oldest| oldest + self.wait()).filter(|due| now.is_some_and(|now| *due > now))?;
         self.scheduled = true;
         Some(due)
     }
@@ -182,7 +226,7 @@ impl Pace {
             Flow::Sparse => return true,
             Flow::Dense => return false,
             Flow::Unknown if was_empty => self.last_write,
-            Flow::Unknown => self.oldest,
+            Flow::Unknown => self.free,
         };
         before.is_none_or(|at| now.saturating_duration_since(at) >= WIRE_IDLE_AFTER)
     }
@@ -190,8 +234,6 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const MOMENT: Duration = Duration::from_nanos(100);
@@ -277,41 +319,118 @@ mod tests {
         assert_eq!(queue.push(Flow::Unknown, now + MOMENT + WIRE_IDLE_AFTER), Writer::Caller);
     }
 
-    /// One message each `period`, of which a write takes nearly all; what becomes of them.
-    fn send_steadily(queue: &mut Queue, now: &mut Instant, period: Duration, count: u32) -> Vec<Writer> {
-        let send = |_| {
-            let writer = queue.push(Flow::Unknown, *now);
-            *now += period;
-            if writer == Writer::Caller {
-                queue.waiting = 0;
-                queue.pace.written(*now - MOMENT);
-                queue.pace.look_again(None);
+    /// A sender and an engine, to which calling it costs as much as a write.
+    struct Sender {
+        queue: Queue,
+        now: Instant,
+        /// When the next message is due.
+        due: Instant,
+        write: Duration,
+        /// When the engine looks.
+        alarm: Option<Instant>,
+    }
+
+    impl Sender {
+        fn new(write: Duration) -> Sender {
+            let (queue, now) = just_written();
+            Sender { queue, now, due: now, write, alarm: None }
+        }
+
+        /// Works for `work` before each message, and sends none before it is due, which they are each `period`. Returns how
+        /// often it wrote itself.
+        fn send(&mut self, work: Duration, period: Duration, count: u32) -> u32 {
+            let mut by_itself = 0;
+            for _ in 0..count {
+                self.due += period;
+                self.now = (self.now + work).max(self.due);
+                self.engine_looks();
+                match self.queue.push(Flow::Unknown, self.now) {
+                    Writer::Nobody => (),
+                    Writer::Engine => {
+                        self.alarm = Some(self.now + TAIL_FEW_MAX);
+                        self.now += self.write;
+                        self.queue.pace.engine_called(self.now);
+                    }
+                    Writer::Caller => {
+                        by_itself += 1;
+                        self.now += self.write;
+                        self.write();
+                    }
+                }
             }
-            writer
-        };
-        (0..count).map(send).collect()
+            by_itself
+        }
+
+        fn engine_looks(&mut self) {
+            let Some(at) = self.alarm.take_if(|at| *at <= self.now) else { return };
+            let waits = self.queue.waiting > 0;
+            self.alarm = self.queue.pace.look_again(waits.then_some(at));
+            if waits && self.alarm.is_none() {
+                self.write();
+            }
+        }
+
+        fn write(&mut self) {
+            self.queue.waiting = 0;
+            self.queue.pace.written(self.now);
+        }
     }
 
     #[test]
-    fn a_steady_sender_writes_at_once_though_each_message_comes_just_behind_a_write() {
-        let (mut queue, mut now) = just_written();
-        let mut send = |period, count| send_steadily(&mut queue, &mut now, period, count);
-        let waits_in_vain = [Writer::Engine, Writer::Caller];
+    fn who_sends_steadily_writes_at_once_though_each_message_comes_just_behind_a_write() {
         let period = 2 * WIRE_IDLE_AFTER;
-        let learning = send(period, 2 * STEADY_AFTER_FRAMES);
-        assert_eq!(learning, waits_in_vain.repeat(STEADY_AFTER_FRAMES as usize));
-        for _ in 0..3 {
-            let steady = send(period, STEADY_FRAMES_AT_ONCE);
-            assert_eq!(steady, [Writer::Caller].repeat(STEADY_FRAMES_AT_ONCE as usize));
-            assert_eq!(send(period, 2), waits_in_vain, "one waits now and then");
+        let mut sender = Sender::new(period - 2 * MOMENT);
+        let round = STEADY_FRAMES * STEADY_STRETCHES;
+        let by_itself = sender.send(MOMENT, period, 10 * round);
+        assert!((9 * round..10 * round).contains(&by_itself), "one waits now and then: {by_itself}");
+        // A pause says nothing about what comes after it.
+        sender.now += Duration::from_secs(1);
+        sender.due = sender.now;
+        let by_itself = sender.send(MOMENT, period, 10 * round);
+        assert!(by_itself >= 9 * round, "{by_itself}");
+    }
+
+    #[test]
+    fn who_sends_as_fast_as_it_can_is_not_taken_for_a_steady_sender_for_long() {
+        let period = 2 * WIRE_IDLE_AFTER;
+        let mut sender = Sender::new(period - 2 * MOMENT);
+        let count = 4 * STEADY_FRAMES * STEADY_STRETCHES;
+        sender.send(MOMENT, period, count);
+        sender.due = sender.now;
+        let by_itself = sender.send(MOMENT, Duration::ZERO, count);
+        assert!(by_itself <= STEADY_FRAMES * (STEADY_STRETCHES + 4), "{by_itself}");
+        assert_eq!(sender.send(MOMENT, Duration::ZERO, count), 0);
+    }
+
+    #[test]
+    fn who_loses_by_writing_at_once_lets_messages_wait_for_each_other() {
+        let write = 2 * WIRE_IDLE_AFTER;
+        for work in [MOMENT, 10 * MOMENT, WIRE_IDLE_AFTER / 2, WIRE_IDLE_AFTER - MOMENT] {
+            let mut sender = Sender::new(write);
+            let (began, count) = (sender.now, 1000 * STEADY_FRAMES);
+            sender.send(work, Duration::ZERO, count);
+            let period = (sender.now - began) / count;
+            assert!(period < work + write * 6 / 10, "{work:?} {period:?}");
         }
-        let burst = send(MOMENT, 4 * STEADY_FRAMES_AT_ONCE);
-        let at_once = burst.iter().take_while(|writer| **writer == Writer::Caller).count();
-        assert!(at_once <= STEADY_FRAMES_AT_ONCE as usize, "{at_once}");
-        let waits =
-            burst.get(at_once..at_once + 2 * BURST_FRAMES as usize).expect("more than that were sent");
-        assert!(!waits.contains(&Writer::Caller), "{waits:?}");
-        assert!(queue.pace.burst);
+    }
+
+    #[test]
+    fn what_comes_just_behind_a_burst_belongs_to_it() {
+        let (mut queue, now) = just_written();
+        for (pause, wait) in [(MOMENT, TAIL_MAX), (WIRE_IDLE_AFTER, TAIL_FEW_MAX)] {
+            queue.waiting = INLINE_WRITE_BYTES;
+            assert_eq!(queue.push(Flow::Unknown, now), Writer::Caller);
+            queue.waiting = 0;
+            queue.pace.written(now);
+            if pause == WIRE_IDLE_AFTER {
+                assert_eq!(queue.push(Flow::Unknown, now + pause), Writer::Caller);
+                queue.waiting = 0;
+                queue.pace.written(now + pause);
+            }
+            assert_eq!(queue.push(Flow::Unknown, now + pause + MOMENT), Writer::Engine);
+            assert_eq!(queue.pace.wait(), wait);
+            queue.pace.look_again(None);
+        }
     }
 
     #[test]

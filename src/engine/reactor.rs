@@ -20,9 +20,7 @@ use super::timers::TimerKey;
 pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Turns};
 use crate::frames::Frames;
-use crate::limits::{
-    BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX, TAIL_FEW_MAX,
-};
+use crate::limits::{BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX};
 use alarms::Alarms;
 use inbox::Inbox;
 
@@ -151,9 +149,9 @@ impl Reactor {
         }
     }
 
-    /// Has `source` write what waits in a moment, unless it has been written by then.
-    pub(crate) fn write_soon(&self, source: Weak<dyn Source>) {
-        if self.tails.add(source, TAIL_FEW_MAX) {
+    /// Has `source` write what waits, unless it has been written in so long.
+    pub(crate) fn write_soon(&self, source: Weak<dyn Source>, delay: Duration) {
+        if self.tails.add(source, delay) {
             self.wake();
         }
     }

@@ -135,7 +135,8 @@ impl Connection {
     }
 
     pub(crate) fn flush_soon(&self) {
-        self.reactor.write_soon(self.me.clone() as Weak<dyn Source>);
+        self.reactor.write_soon(self.me.clone() as Weak<dyn Source>, self.outbound.wait());
+        self.outbound.engine_called(Instant::now());
     }
 
     pub(super) fn flush(&self) {
