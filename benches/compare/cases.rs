@@ -53,11 +53,16 @@ impl Case {
         Case { group, pattern, transport, size, peers: 1, pause_us: 0, rate: 1, batch: 1 }
     }
 
-    /// In how many a round is divided. With large bodies the same program is twice or half as fast from one start to the
-    /// next, as the kernel's memory happens to lie: several short runs say more than one long one.
+    /// In how many a round is divided, where several short runs say more than one long one. With large bodies the same
+    /// program is twice or half as fast from one start to the next, as the kernel's memory happens to lie. With pauses and
+    /// with a pace there are so few messages that a millisecond in which the machine does something else is the p99.
     pub fn parts(&self) -> usize {
-        let is_wild =
-            self.group == Group::Throughput && self.size >= 64 << 10 && NETWORK.contains(&self.transport);
+        let is_wild = match self.group {
+            Group::Throughput => self.size >= 64 << 10 && NETWORK.contains(&self.transport),
+            Group::RoundTrip => self.pause_us > 0,
+            Group::Paced => true,
+            _ => false,
+        };
         if is_wild { 3 } else { 1 }
     }
 

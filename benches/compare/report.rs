@@ -107,7 +107,7 @@ fn markdown(setting: &Setting, rows: &[Row], verdicts: &[Verdict]) -> String {
     format!(
         "# Beside its relatives\n\n\
         Written by `make bench`, on {}: one interleaved run, medians of {} rounds of about {} s each, \
-        large bodies over tcp and ipc in three times as many of a third. \
+        large bodies over tcp and ipc, pauses and paced senders in three times as many of a third. \
         Separate processes over tcp and ipc, two threads over inproc; plain blocking calls with a user's \
         buffer. Absolute figures belong to the machine; in brackets how far spmsg through the C interface is \
         ahead (above 1) or behind (below 1). CPU and context switches are both ends together (the receiver's \
