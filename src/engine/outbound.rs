@@ -156,8 +156,8 @@ impl Outbound {
         self.queue.lock().blocked
     }
 
-    /// In how long the engine is to look.
-    pub(crate) fn wait(&self) -> Duration {
+    /// In how long the engine is to look that [`Writer::Engine`] asked for.
+    pub(crate) fn tail_wait(&self) -> Duration {
         self.queue.lock().pace.wait()
     }
 

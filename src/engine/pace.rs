@@ -141,7 +141,8 @@ impl Pace {
     ) -> Writer {
         let Wire { waiting, was_empty, is_taken } = wire;
         if waiting >= INLINE_WRITE_BYTES {
-            self.burst = true;
+            // A large one by itself is none.
+            self.burst |= !was_empty;
             return if is_taken { Writer::Nobody } else { Writer::Caller };
         }
         let follows_burst = was_empty && self.burst;
@@ -416,20 +417,25 @@ mod tests {
 
     #[test]
     fn what_comes_just_behind_a_burst_belongs_to_it() {
-        let (mut queue, now) = just_written();
-        for (pause, wait) in [(MOMENT, TAIL_MAX), (WIRE_IDLE_AFTER, TAIL_FEW_MAX)] {
-            queue.waiting = INLINE_WRITE_BYTES;
-            assert_eq!(queue.push(Flow::Unknown, now), Writer::Caller);
-            queue.waiting = 0;
+        let cases = [
+            (false, MOMENT, TAIL_MAX),
+            (false, WIRE_IDLE_AFTER, TAIL_FEW_MAX),
+            // One large message.
+            (true, MOMENT, TAIL_FEW_MAX),
+        ];
+        for (was_empty, pause, wait) in cases {
+            let (mut queue, mut now) = just_written();
+            let wire = Wire { waiting: INLINE_WRITE_BYTES, was_empty, is_taken: false };
+            assert_eq!(queue.pace.choose_writer(wire, Flow::Unknown, || now), Writer::Caller);
             queue.pace.written(now);
+            now += pause;
             if pause == WIRE_IDLE_AFTER {
-                assert_eq!(queue.push(Flow::Unknown, now + pause), Writer::Caller);
+                assert_eq!(queue.push(Flow::Unknown, now), Writer::Caller, "it is over");
                 queue.waiting = 0;
-                queue.pace.written(now + pause);
+                queue.pace.written(now);
             }
-            assert_eq!(queue.push(Flow::Unknown, now + pause + MOMENT), Writer::Engine);
-            assert_eq!(queue.pace.wait(), wait);
-            queue.pace.look_again(None);
+            assert_eq!(queue.push(Flow::Unknown, now + MOMENT), Writer::Engine);
+            assert_eq!(queue.pace.wait(), wait, "{was_empty} {pause:?}");
         }
     }
 

@@ -135,7 +135,7 @@ impl Connection {
     }
 
     pub(crate) fn flush_soon(&self) {
-        self.reactor.write_soon(self.me.clone() as Weak<dyn Source>, self.outbound.wait());
+        self.reactor.write_soon(self.me.clone() as Weak<dyn Source>, self.outbound.tail_wait());
         self.outbound.engine_called(Instant::now());
     }
 
