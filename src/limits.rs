@@ -228,7 +228,8 @@ pub const BUFFERS_IDLE_AFTER: Duration = Duration::from_millis(10);
 /// How long the last messages of a burst may wait for more that leaves with them, if the sender neither receives nor
 /// fills a block.
 pub const TAIL_MAX: Duration = Duration::from_micros(100);
-/// The same for a few messages: about what it costs to have them written by another thread.
+/// The same for a few messages: about what it costs to have them written by another thread. In the wake of a burst they
+/// wait for the alarm that is set for it.
 pub const TAIL_FEW_MAX: Duration = Duration::from_micros(15);
 /// More messages than these that wait for each other are a burst.
 pub const BURST_FRAMES: u32 = 4;

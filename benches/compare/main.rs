@@ -156,7 +156,9 @@ fn compare(wishes: &Wishes) -> Result<(), String> {
             cases.len(),
             case.name()
         );
-        rows.push(play(case, &rivals, rounds, seconds, folder.path(), &progress));
+        // What is only looked at on a screen is not worth the time.
+        let parts = if wishes.quick && wishes.write.is_none() { 1 } else { case.parts() };
+        rows.push(play(case, &rivals, rounds * parts, seconds / parts as f64, folder.path(), &progress));
     }
     let names: Vec<&str> = rivals.iter().map(|rival| rival.name).collect();
     let verdicts = verdict::verdicts(&rows);
@@ -197,8 +199,7 @@ fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Pat
     let mut row = Row::new(case.clone());
     let mut counts: HashMap<&str, usize> = HashMap::new();
     // Counting calls is slow, and what it finds does not depend on the pace of the machine.
-    let rounds = if case.group == Group::Calls { 1 } else { rounds * case.parts() };
-    let seconds = seconds / case.parts() as f64;
+    let rounds = if case.group == Group::Calls { 1 } else { rounds };
     for round in 0..rounds {
         // Nobody always follows the same neighbour.
         let turn = rivals.iter().cycle().skip(round).take(rivals.len());

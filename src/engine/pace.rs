@@ -140,6 +140,7 @@ impl Pace {
         clock: impl FnOnce() -> Instant,
     ) -> Writer {
         let Wire { waiting, was_empty, is_taken } = wire;
+        self.steady.frames = self.steady.frames.saturating_add(1);
         if waiting >= INLINE_WRITE_BYTES {
             // A large one by itself is none.
             self.burst |= !was_empty;
@@ -149,7 +150,6 @@ impl Pace {
         self.frames = if was_empty { 1 } else { self.frames.saturating_add(1) };
         let goes_on = self.burst && flow == Flow::Unknown && (!was_empty || is_taken);
         self.burst = goes_on || self.frames > BURST_FRAMES || flow == Flow::Dense;
-        self.steady.frames = self.steady.frames.saturating_add(1);
         let is_on_its_way = !was_empty && self.scheduled && self.burst;
         // The clock is looked at a few times per batch.
         if was_empty {
@@ -427,6 +427,7 @@ mod tests {
             let (mut queue, mut now) = just_written();
             let wire = Wire { waiting: INLINE_WRITE_BYTES, was_empty, is_taken: false };
             assert_eq!(queue.pace.choose_writer(wire, Flow::Unknown, || now), Writer::Caller);
+            assert_eq!(queue.pace.steady.frames, 1, "what fills a block counts too");
             queue.pace.written(now);
             now += pause;
             if pause == WIRE_IDLE_AFTER {
