@@ -8,9 +8,11 @@ mod util;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use spmsg::compat::{self, Wait};
 use spmsg::limits::BODY_GROWTH_STEP_BYTES;
-use spmsg::{Message, Pair, Protocol, Pull, Push};
+use spmsg::{Error, Message, Pair, Protocol, Pull, Push};
 use util::{Carrier, bind, pattern, socket, wait_for_pipes};
 
 const BODY: usize = BODY_GROWTH_STEP_BYTES;
@@ -82,6 +84,33 @@ fn large_body_is_written_from_the_senders_buffer_and_read_into_the_receivers() {
         drop(message);
         let (vec, fresh, grown) = count(|| Vec::from(bytes));
         assert_eq!((vec.as_ptr(), fresh, grown), (read_into, 0, 0), "the sole owner takes the buffer itself");
+    }
+}
+
+#[test]
+fn what_finds_no_room_is_not_copied() {
+    let _alone = alone();
+    for carrier in Carrier::ALL {
+        let (pull, push) = (socket(Protocol::Pull), socket(Protocol::Push));
+        let lonely = socket(Protocol::Pair);
+        let _place = util::link(&pull, &push, carrier);
+        let body = pattern(BODY);
+        while push.send_timeout(&body[..], util::QUIET).is_ok() {}
+        for full in [&push, &lonely] {
+            let (results, fresh, grown) = count(|| {
+                [Wait::No, Wait::For(Some(Duration::from_millis(1)))]
+                    .map(|wait| compat::send_body(full, &body, wait))
+            });
+            assert!(matches!(results, [Err(Error::WouldBlock), Err(Error::TimedOut)]), "{carrier:?}");
+            assert_eq!((fresh, grown), (0, 0), "{carrier:?}");
+        }
+        // Nothing is lost by it, and what is sent when there is room arrives.
+        let sender = std::thread::scope(|scope| {
+            let sender = scope.spawn(|| compat::send_body(&push, b"the last", Wait::AsSet));
+            while pull.recv().unwrap().body() != b"the last" {}
+            sender.join().unwrap()
+        });
+        assert!(sender.is_ok(), "{carrier:?}");
     }
 }
 

@@ -266,6 +266,17 @@ pub(crate) enum Refused {
     Busy,
 }
 
+/// Where a message that is a body alone goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// To this pipe, behind [`plain_header`](Pattern::plain_header); taken as a send to it.
+    To(PipeId),
+    /// No pipe can take it now: [`send`](Pattern::send) would refuse it as [`SendRefusal::Full`].
+    Full,
+    /// The pattern has to see a message: [`send`](Pattern::send) does what is to be done.
+    Message,
+}
+
 /// Why a send did not happen. The message is handed back with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendRefusal {
@@ -369,11 +380,9 @@ pub(crate) trait Pattern: Send {
     /// Sends without blocking; a refused message comes back unchanged.
     fn send(&mut self, fx: &mut Effects, now: Instant, message: Message) -> Result<(), Rejected>;
 
-    /// The pipe that a message goes to that is this body alone, for patterns that need not have it; taken as a send to it,
-    /// behind [`plain_header`](Pattern::plain_header). `None` says nothing: [`send`](Pattern::send) does what is to be
-    /// done.
-    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Option<PipeId> {
-        None
+    /// Where a message goes that is this body alone, for patterns that need not have it.
+    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Plain {
+        Plain::Message
     }
 
     /// What goes before the body that a pipe was just chosen for; at most
@@ -595,10 +604,18 @@ mod tests {
             }
             pattern.handle_attach(&mut fx, now, pipe, network::SAME).unwrap();
             let asks = protocol == Req && mode == Mode::Cooked;
-            let plain = (asks || matches!(protocol, Pair | Push)).then_some(pipe);
+            let (plain, full) = match protocol {
+                Pair | Push => (Plain::To(pipe), Plain::Full),
+                _ if asks => (Plain::To(pipe), Plain::Message),
+                _ => (Plain::Message, Plain::Message),
+            };
             assert_eq!(pattern.choose_plain(&mut fx, now, b""), plain, "{protocol:?} {mode:?}");
             pattern.handle_full(pipe);
-            assert_eq!(pattern.choose_plain(&mut fx, now, b""), None, "{protocol:?} {mode:?} to a full pipe");
+            assert_eq!(pattern.choose_plain(&mut fx, now, b""), full, "{protocol:?} {mode:?} to a full pipe");
+            if full == Plain::Full {
+                let refused = pattern.send(&mut fx, now, Message::new()).unwrap_err();
+                assert_eq!(refused.reason, SendRefusal::Full, "{protocol:?} {mode:?}");
+            }
 
             let mut block = Frames::default();
             block.push_body(if asks { &[] } else { &[0x80, 0, 0, 1] });
@@ -612,7 +629,7 @@ mod tests {
                 pattern.recv(&mut fx, now).unwrap();
                 assert_eq!(
                     pattern.choose_plain(&mut fx, now, b""),
-                    Some(pipe),
+                    Plain::To(pipe),
                     "{protocol:?} {mode:?} after a request"
                 );
                 assert_eq!(pattern.plain_header(), [0x80, 0, 0, 1]);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::{
-    Effects, Mode, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Protocol, Readiness,
+    Effects, Mode, OptionRefusal, Pattern, PatternOption, PipeId, Plain, Priorities, Protocol, Readiness,
     RecvRefusal, Refused, Rejected, SendRefusal, create,
 };
 use crate::frames::Frames;
@@ -205,7 +205,7 @@ impl Network {
         let short_cut =
             self.carriage == Carriage::Wire && message.is_body_alone() && message.ws_type().is_none();
         let sent = self.call(node, |pattern, fx| {
-            if short_cut && let Some(pipe) = pattern.choose_plain(fx, now, message.body()) {
+            if short_cut && let Plain::To(pipe) = pattern.choose_plain(fx, now, message.body()) {
                 message.set_header(pattern.plain_header());
                 fx.transmit(pipe, message);
                 return Ok(());

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::inbox::Inbox;
 use super::{
-    Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
-    Rejected, SendRefusal, common_option, refuse,
+    Effects, OptionRefusal, Pattern, PatternOption, PipeId, Plain, Priorities, Readiness, RecvRefusal,
+    Refused, Rejected, SendRefusal, common_option, refuse,
 };
 use crate::frames::{Frames, Taken};
 use crate::limits::HEADER_WORD_BYTES;
@@ -176,10 +176,11 @@ impl<F: Framing> Pattern for Pair<F> {
         Ok(())
     }
 
-    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Option<PipeId> {
+    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Plain {
         match self.peer {
-            Peer::Writable(pipe) if self.framing.departing(&[]) == Departure::Unchanged => Some(pipe),
-            _ => None,
+            _ if self.framing.departing(&[]) != Departure::Unchanged => Plain::Message,
+            Peer::Writable(pipe) => Plain::To(pipe),
+            _ => Plain::Full,
         }
     }
 

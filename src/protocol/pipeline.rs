@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::load_balance::LoadBalance;
 use super::receiver::{Receiver, Selection};
 use super::{
-    Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
-    Rejected, SendRefusal, common_option, refuse,
+    Effects, OptionRefusal, Pattern, PatternOption, PipeId, Plain, Priorities, Readiness, RecvRefusal,
+    Refused, Rejected, SendRefusal, common_option, refuse,
 };
 use crate::message::Message;
 
@@ -57,8 +57,8 @@ impl Pattern for Push {
         }
     }
 
-    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Option<PipeId> {
-        self.pipes.choose()
+    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, _body: &[u8]) -> Plain {
+        self.pipes.choose().map_or(Plain::Full, Plain::To)
     }
 
     fn recv(&mut self, _fx: &mut Effects, _now: Instant) -> Result<Message, RecvRefusal> {

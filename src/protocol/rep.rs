@@ -11,7 +11,7 @@ use super::fair_queue::FairQueue;
 use super::pipe_table::PipeTable;
 use super::route::{split_stack, stack_len, word_at};
 use super::{
-    Effects, Mode, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal,
+    Effects, Mode, OptionRefusal, Pattern, PatternOption, PipeId, Plain, Priorities, Readiness, RecvRefusal,
     Refused, Rejected, SendRefusal, common_option, refuse,
 };
 use crate::frames::{Frames, Taken};
@@ -170,14 +170,15 @@ impl Pattern for Rep {
     }
 
     /// There may be no memory for what must be kept of a large body, and then the request must not be lost.
-    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, body: &[u8]) -> Option<PipeId> {
-        let Role::Cooked(exchange) = &mut self.role else { return None };
-        let pipe = exchange.asked_by.filter(|pipe| self.outlets.get(*pipe) == Some(&Outlet::Writable))?;
+    fn choose_plain(&mut self, _fx: &mut Effects, _now: Instant, body: &[u8]) -> Plain {
+        let Role::Cooked(exchange) = &mut self.role else { return Plain::Message };
+        let is_writable = |pipe: &PipeId| self.outlets.get(*pipe) == Some(&Outlet::Writable);
+        let Some(pipe) = exchange.asked_by.filter(is_writable) else { return Plain::Message };
         if exchange.stack.spilled() || body.len() >= BODY_BY_REFERENCE_BYTES {
-            return None;
+            return Plain::Message;
         }
         exchange.asked_by = None;
-        Some(pipe)
+        Plain::To(pipe)
     }
 
     fn plain_header(&self) -> &[u8] {
@@ -319,9 +320,9 @@ mod tests {
         assert_eq!(received().unwrap(), b"two");
         assert_eq!(received().unwrap(), large[8..]);
         assert_eq!(received(), Err(RecvRefusal::Empty));
-        assert_eq!(rep.choose_plain(&mut fx, now, b""), Some(pipe));
+        assert_eq!(rep.choose_plain(&mut fx, now, b""), Plain::To(pipe));
         assert_eq!(rep.plain_header(), &large[..8]);
-        assert_eq!(rep.choose_plain(&mut fx, now, b""), None, "it is answered");
+        assert_eq!(rep.choose_plain(&mut fx, now, b""), Plain::Message, "it is answered");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::fair_queue::FairQueue;
 use super::load_balance::LoadBalance;
 use super::route::{BOTTOM, next_id, split_first_word, strip_id};
 use super::{
-    Effects, OptionRefusal, Pattern, PatternOption, PipeId, Priorities, Readiness, RecvRefusal, Refused,
-    Rejected, SendRefusal, common_option, refuse,
+    Effects, OptionRefusal, Pattern, PatternOption, PipeId, Plain, Priorities, Readiness, RecvRefusal,
+    Refused, Rejected, SendRefusal, common_option, refuse,
 };
 use crate::frames::{Frames, Taken};
 use crate::limits::{BODY_BY_REFERENCE_BYTES, HEADER_WORD_BYTES, REQ_RESEND_DEFAULT};
@@ -196,16 +196,16 @@ impl Pattern for Req {
     }
 
     /// A large body is better kept by reference than copied.
-    fn choose_plain(&mut self, fx: &mut Effects, now: Instant, body: &[u8]) -> Option<PipeId> {
+    fn choose_plain(&mut self, fx: &mut Effects, now: Instant, body: &[u8]) -> Plain {
         if body.len() >= BODY_BY_REFERENCE_BYTES {
-            return None;
+            return Plain::Message;
         }
-        let pipe = self.pipes.choose()?;
+        let Some(pipe) = self.pipes.choose() else { return Plain::Message };
         self.begin(fx);
         let mut request = Message::copy_from_slice(body);
         request.set_header(&self.header);
         self.state = State::Sent { request, pipe, resend: self.resend_after(now) };
-        Some(pipe)
+        Plain::To(pipe)
     }
 
     fn plain_header(&self) -> &[u8] {

@@ -112,13 +112,23 @@ pub fn status_kb(key: &str) -> u64 {
     number.trim().parse().expect("a number")
 }
 
-/// The names of this process's threads that begin with `prefix`.
+/// The names of this process's threads that begin with `prefix`. One that has left is none, though the system, which lets
+/// those who join it go on before, may still list it.
 pub fn threads(prefix: &str) -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("procfs");
-    // A thread that ends meanwhile has no name any more.
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    let mut names: Vec<String> = names.map(|name| name.trim_end().to_owned()).collect();
+    // A thread that ends meanwhile has nothing to read any more.
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let mut names: Vec<String> = stats.filter_map(|stat| running(&stat)).collect();
     names.retain(|name| name.starts_with(prefix));
     names.sort();
     names
+}
+
+/// The name in a line of /proc/PID/task/TID/stat, unless its flags (proc_pid_stat(5)) say that the thread is exiting.
+fn running(stat: &str) -> Option<String> {
+    const PF_EXITING: u32 = 0x4;
+    let (before, after) = stat.rsplit_once(") ").expect("the name is in brackets");
+    let (_, name) = before.split_once('(').expect("the name is in brackets");
+    let flags = after.split(' ').nth(6).and_then(|flags| flags.parse::<u32>().ok()).expect("flags");
+    (flags & PF_EXITING == 0).then(|| name.to_owned())
 }

@@ -11,7 +11,7 @@ use crate::engine::pace::Flow;
 use crate::error::{Error, SendError};
 use crate::limits::{BODY_BY_REFERENCE_BYTES, WIRE_WAIT_BODY_BYTES};
 use crate::message::Message;
-use crate::protocol::{Rejected, SendRefusal};
+use crate::protocol::{Plain, Rejected, SendRefusal};
 
 impl Core {
     /// Sends, waiting as `patience` says. A message that is not sent comes back.
@@ -20,8 +20,8 @@ impl Core {
         // A small body is copied straight to where it leaves from, and the message moved no further than here.
         if message.is_plain() && message.len() < BODY_BY_REFERENCE_BYTES {
             match self.try_send_body(message.body(), patience) {
-                Ok(true) => return Ok(()),
-                Ok(false) => (),
+                Ok(Offer::Taken) => return Ok(()),
+                Ok(_) => (),
                 Err(error) => return Err(SendError { error, message }),
             }
         }
@@ -35,13 +35,19 @@ impl Core {
                 Ok(()) => return Ok(()),
                 Err(SendError { error: Error::WouldBlock, message: back }) if patience.waits() => {
                     message = back;
-                    let waited = self.wait(Direction::Send, moves, &mut patience, None);
-                    if let Err(error) = waited.and_then(|waiting| waiting.map_or(Ok(()), |w| self.leave(w))) {
+                    if let Err(error) = self.wait_for_room(moves, &mut patience) {
                         return Err(SendError { error, message });
                     }
                 }
                 Err(refused) => return Err(refused),
             }
+        }
+    }
+
+    fn wait_for_room(&self, moves: usize, patience: &mut Patience) -> Result<(), Error> {
+        match self.wait(Direction::Send, moves, patience, None)? {
+            Some(waiting) => self.leave(waiting),
+            None => Ok(()),
         }
     }
 
@@ -68,14 +74,31 @@ impl Core {
 
     /// Sends a copy of `body`, waiting as `patience` says. A small one is copied straight to where it leaves from.
     pub(crate) fn send_body(&self, body: &[u8], patience: Patience) -> Result<(), Error> {
-        if self.try_send_body(body, patience)? {
-            return Ok(());
+        match self.try_send_body(body, patience)? {
+            Offer::Taken => Ok(()),
+            Offer::Message => self.send_message(copy_of(body)?, patience).map_err(|refused| refused.error),
+            Offer::Full => self.send_body_waiting(body, patience),
         }
-        self.send_message(copy_of(body)?, patience).map_err(|refused| refused.error)
     }
 
-    /// False says that the pattern has to see a message.
-    fn try_send_body(&self, body: &[u8], patience: Patience) -> Result<bool, Error> {
+    /// The body stays where it is meanwhile: what is copied before there is room is copied to a place of its own, in vain
+    /// if the wait fails or the wire is idle by then.
+    #[cold]
+    fn send_body_waiting(&self, body: &[u8], mut patience: Patience) -> Result<(), Error> {
+        while patience.waits() {
+            let moves = self.mail.moves();
+            match self.try_send_body(body, patience)? {
+                Offer::Taken => return Ok(()),
+                Offer::Message => {
+                    return self.send_message(copy_of(body)?, patience).map_err(|refused| refused.error);
+                }
+                Offer::Full => self.wait_for_room(moves, &mut patience)?,
+            }
+        }
+        Err(Error::WouldBlock)
+    }
+
+    fn try_send_body(&self, body: &[u8], patience: Patience) -> Result<Offer, Error> {
         if self.is_inherited() {
             return Err(Error::Closed);
         }
@@ -86,9 +109,13 @@ impl Core {
         if state.closed {
             return Err(Error::Closed);
         }
-        let Some(pipe) = state.pattern.choose_plain(&mut state.fx, now, body) else { return Ok(false) };
+        let pipe = match state.pattern.choose_plain(&mut state.fx, now, body) {
+            Plain::To(pipe) => pipe,
+            Plain::Full => return Ok(Offer::Full),
+            Plain::Message => return Ok(Offer::Message),
+        };
         let header = state.pattern.plain_header();
-        let Some(link) = state.pipes.get(pipe) else { return Ok(true) };
+        let Some(link) = state.pipes.get(pipe) else { return Ok(Offer::Taken) };
         // With several peers, another could be written to meanwhile.
         let could_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
         let mut front = Front::new();
@@ -106,8 +133,17 @@ impl Core {
             claim.write(&front, body);
         }
         jobs::run(&mut jobs);
-        Ok(true)
+        Ok(Offer::Taken)
     }
+}
+
+/// What became of a body that was offered to the pattern.
+enum Offer {
+    Taken,
+    /// There is no room.
+    Full,
+    /// The pattern has to see a message.
+    Message,
 }
 
 /// A message with a copy of a body, if there is memory for it.
