@@ -217,6 +217,9 @@ pub const TRIAL_PENALTY_MAX: u32 = 512;
 pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
 /// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.
 pub const SPIN_LOOKS_PER_YIELD: usize = 4;
+/// Looks at the one connection that can bring the answer for each look at everything, while spinning: the rest waits for
+/// that, some 15 us.
+pub const SPIN_LOOKS_PER_POLL: usize = 32;
 /// How long a sender that spins for room goes on once there is some: then there is room for many messages.
 pub const SPIN_FOR_MORE_ROOM: Duration = Duration::from_micros(20);
 /// A sender writes itself once this much waits, without handing over to the I/O thread.

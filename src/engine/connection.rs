@@ -29,7 +29,7 @@ use super::jobs::{Job, Jobs};
 use super::outbound::Outbound;
 use super::reactor::Reactor;
 use super::socket_core::Core;
-use super::source::{Notice, Ready, Source, Task, Turn};
+use super::source::{Notice, Ready, Recipient, Source, Task, Turn};
 use super::timers::TimerKey;
 #[cfg(feature = "tls")]
 use crate::peer::PeerIdentity;
@@ -236,6 +236,10 @@ impl Source for Connection {
             Notice::Break => self.end(End::Pattern, turn),
             Notice::Abort => self.end(End::Local, turn),
         }
+    }
+
+    fn brings_answer(&self, recipient: &dyn Recipient) -> bool {
+        recipient.waits_at(&self.core) && self.outbound.awaits_answer() && self.core.has_one_pipe()
     }
 
     fn write_tail(self: Arc<Self>, now: Option<Instant>) -> Option<Instant> {

@@ -144,6 +144,11 @@ impl Outbound {
         self.heard.store(true, Ordering::Relaxed);
     }
 
+    /// Whether something was written since the last message was received: then the next one is probably an answer.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        !self.heard.load(Ordering::Relaxed)
+    }
+
     /// The descriptor became writable. True when somebody was waiting for that: then write.
     pub(crate) fn writable(&self) -> bool {
         let mut queue = self.queue.lock();

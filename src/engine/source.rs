@@ -18,6 +18,10 @@ pub(crate) trait Source: Send + Sync {
     fn timer(self: Arc<Self>, turn: &mut Turn<'_>);
     /// Somebody submitted a notice; only connections get any.
     fn notice(self: Arc<Self>, _notice: Notice, _turn: &mut Turn<'_>) {}
+    /// Whether the recipient waits for an answer that can come from nowhere else.
+    fn brings_answer(&self, _recipient: &dyn Recipient) -> bool {
+        false
+    }
     /// Writes what waits. At a time: only if it has waited long enough by then, or else returns when it will have.
     fn write_tail(self: Arc<Self>, _now: Option<Instant>) -> Option<Instant> {
         None
@@ -42,6 +46,9 @@ pub(crate) trait Recipient {
     /// Whether it waits for one of this socket, and has none yet.
     fn waits_at(&self, socket: &Core) -> bool;
 
+    /// Whether it has one.
+    fn is_served(&self) -> bool;
+
     /// Called under the socket's lock, at most once.
     fn take(&mut self, taken: Taken<'_>);
 
@@ -63,11 +70,18 @@ pub(crate) struct Turn<'a> {
     pub(crate) relief: &'a AtomicBool,
     /// The thread itself, if it waits for a message.
     pub(crate) recipient: Option<&'a mut (dyn Recipient + 'a)>,
+    /// A source had something to read, or came to its end.
+    pub(crate) has_read: bool,
     /// The thread has what it waited for, and there is more where that came from.
     pub(crate) has_enough: bool,
 }
 
 impl Turn<'_> {
+    /// Whether the thread waits for a message that it does not have yet.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.recipient.as_ref().is_some_and(|recipient| !recipient.is_served())
+    }
+
     /// Whether what can wait for the next turn should be left to it.
     pub(crate) fn is_to_end(&self) -> bool {
         self.has_enough || self.relief.load(Ordering::Relaxed)

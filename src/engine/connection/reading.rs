@@ -32,7 +32,9 @@ impl Connection {
         let mut reading = self.reading.lock();
         let mut budget = READ_BYTES_PER_TURN;
         loop {
-            match self.read_step(&mut reading, turn) {
+            let step = self.read_step(&mut reading, turn);
+            turn.has_read |= !matches!(step, Step::Pause);
+            match step {
                 Step::Progress(bytes) => match budget.checked_sub(bytes.max(1)) {
                     Some(left) if !turn.is_to_end() => budget = left,
                     _ => {

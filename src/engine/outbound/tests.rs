@@ -115,8 +115,10 @@ fn what_is_heard_is_answered_at_once_until_something_is_written() {
         outbound.push_control(b"x");
         outbound.write_out(|slices| wire.write(slices));
         outbound.heard();
+        assert!(!outbound.awaits_answer());
         assert_eq!(offer(&outbound).1, None);
         outbound.write_claimed(&[1; 8], &[], |slices| wire.write(slices), None::<fn() -> bool>);
+        assert!(outbound.awaits_answer());
     }
     // Unless this thread is held up for longer than a wire has to rest.
     let in_flow = (0..1000).any(|_| {
