@@ -215,6 +215,11 @@ pub const TRIAL_PENALTY_MIN: u32 = 4;
 pub const TRIAL_PENALTY_MAX: u32 = 512;
 /// Looks between two looks at the clock while spinning, which costs as much as ten of them.
 pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
+/// Waits in a row that a PULL or SUB spins through, if that is most of what it does, before it sleeps through one: it would
+/// need a processor for itself, which is more than waking it costs.
+pub const SPINS_OF_A_SINK_MAX: u32 = 3;
+/// What sleeping and being woken costs, about: a shorter wait is cheaper spun through.
+pub const WAKE_UP_COST: Duration = Duration::from_micros(5);
 /// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.
 pub const SPIN_LOOKS_PER_YIELD: usize = 4;
 /// Looks at the one connection that can bring the answer for each look at everything, while spinning: the rest waits for

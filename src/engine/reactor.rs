@@ -311,14 +311,15 @@ impl Reactor {
             relief: self.turns.relief(),
             recipient: recipient.map(|r| r as _),
             has_read: false,
+            has_more: false,
             has_enough: false,
         };
-        let mut spun = Ok(false);
+        let mut found = Ok(false);
         if spin && !at_once {
-            spun = self.spin(poll, events, *near, &mut turn);
-            tempo.spun(matches!(spun, Ok(true)));
+            found = self.spin(poll, events, *near, &mut turn);
+            tempo.spun(matches!(found, Ok(true)));
         }
-        let polled = match spun {
+        let polled = match found {
             Ok(false) => poll.poll(events, timeout),
             other => other.map(drop),
         };
@@ -328,6 +329,7 @@ impl Reactor {
             self.turns.call_standby(&self.outside);
         }
         polled?;
+        let spun = turn.now.saturating_duration_since(now);
         turn.now = Instant::now();
         for event in events.iter().filter(|event| event.token() != WAKE) {
             if event.token() == TAILS {
@@ -346,6 +348,9 @@ impl Reactor {
             if was_awaited && !turn.is_awaited() {
                 *near = Some(event.token());
             }
+        }
+        if spin && turn.was_all_taken() {
+            tempo.only_took(spun);
         }
         self.fire_timers(&mut turn);
         self.run_tasks(tasks, &mut turn);

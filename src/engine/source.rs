@@ -49,6 +49,9 @@ pub(crate) trait Recipient {
     /// Whether it has one.
     fn is_served(&self) -> bool;
 
+    /// Whether it may send something in return.
+    fn can_answer(&self) -> bool;
+
     /// Called under the socket's lock, at most once.
     fn take(&mut self, taken: Taken<'_>);
 
@@ -72,6 +75,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) recipient: Option<&'a mut (dyn Recipient + 'a)>,
     /// A source had something to read, or came to its end.
     pub(crate) has_read: bool,
+    /// A message was delivered that nobody waited for here.
+    pub(crate) has_more: bool,
     /// The thread has what it waited for, and there is more where that came from.
     pub(crate) has_enough: bool,
 }
@@ -80,6 +85,12 @@ impl Turn<'_> {
     /// Whether the thread waits for a message that it does not have yet.
     pub(crate) fn is_awaited(&self) -> bool {
         self.recipient.as_ref().is_some_and(|recipient| !recipient.is_served())
+    }
+
+    /// Whether the thread has what it waited for, nothing else came with it, and it cannot answer.
+    pub(crate) fn was_all_taken(&self) -> bool {
+        let taken = |recipient: &&mut dyn Recipient| recipient.is_served() && !recipient.can_answer();
+        !self.has_more && self.recipient.as_ref().is_some_and(taken)
     }
 
     /// Whether what can wait for the next turn should be left to it.

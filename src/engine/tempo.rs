@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::trial::Trial;
-use crate::limits::{GUEST_AWAY_MAX, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW};
+use crate::limits::{
+    GUEST_AWAY_MAX, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPINS_OF_A_SINK_MAX, WAKE_UP_COST,
+};
 
 /// Environment variable that switches spinning off when it is `0`; see [`set_spinning`].
 ///
@@ -46,13 +48,24 @@ pub(super) struct Tempo {
     /// How long whoever waits now, or waited last, had been away.
     away: Duration,
     spinning: Trial,
+    /// How much of the wait that is over was spent spinning, if it was for one message, which is not answered.
+    taking: Option<Duration>,
+    /// Such waits in a row that were spinning for the most part, with what was done before them.
+    mostly_spun: u32,
 }
 
 impl Tempo {
     /// Whether to spin: the next event is probably nearer than a wake-up takes.
     pub(super) fn is_brisk(&mut self, now: Instant) -> bool {
         let away = self.left.map_or(Duration::MAX, |left| now.saturating_duration_since(left));
-        away < SPIN_IF_AWAY_BELOW && self.last_wait < SPIN_IF_WAITED_BELOW && self.spinning.takes()
+        if away >= SPIN_IF_AWAY_BELOW || self.last_wait >= SPIN_IF_WAITED_BELOW {
+            return false;
+        }
+        if self.mostly_spun >= SPINS_OF_A_SINK_MAX {
+            self.mostly_spun = 0;
+            return false;
+        }
+        self.spinning.takes()
     }
 
     /// Somebody is about to wait.
@@ -70,8 +83,18 @@ impl Tempo {
         self.spinning.ended(found);
     }
 
+    /// It took so long until one message came, to be taken and not answered.
+    pub(super) fn only_took(&mut self, spun: Duration) {
+        self.taking = Some(spun);
+    }
+
     pub(super) fn note(&mut self, began: Instant, ended: Instant) {
         self.last_wait = ended.saturating_duration_since(began);
+        if let Some(spun) = self.taking.take() {
+            let since = self.left.map_or(Duration::MAX, |left| ended.saturating_duration_since(left));
+            let mostly = spun >= WAKE_UP_COST && spun > since / 2;
+            self.mostly_spun = if mostly { self.mostly_spun + 1 } else { 0 };
+        }
         self.left = Some(ended);
     }
 }
@@ -103,6 +126,34 @@ mod tests {
         assert!(!tempo.is_brisk(at(1020)), "away for a millisecond");
         tempo.note(at(30), at(1030));
         assert!(!tempo.is_brisk(at(1031)), "the last wait was long");
+    }
+
+    /// A round of who takes something every 10 us: whether it spins, and if so for how long.
+    fn round(tempo: &mut Tempo, at: &mut Instant, spun: Duration, answers: bool) -> bool {
+        let began = *at;
+        *at += Duration::from_micros(10);
+        let spins = tempo.is_brisk(began);
+        if spins {
+            tempo.spun(true);
+            if !answers {
+                tempo.only_took(spun);
+            }
+        }
+        tempo.note(began, *at);
+        spins
+    }
+
+    #[test]
+    fn who_never_answers_sleeps_now_and_then_instead_of_spinning_all_the_time() {
+        let spins = |spun, answers| {
+            let (mut tempo, mut at) = (Tempo::default(), Instant::now());
+            tempo.note(at, at);
+            (0..40).filter(|_| round(&mut tempo, &mut at, Duration::from_micros(spun), answers)).count()
+        };
+        let sleeps = 40 / (SPINS_OF_A_SINK_MAX as usize + 1);
+        assert_eq!(spins(8, false), 40 - sleeps);
+        assert_eq!(spins(4, false), 40, "it has more to do than to wait, and sleeping would take as long");
+        assert_eq!(spins(8, true), 40, "somebody waits for the answer");
     }
 
     #[test]

@@ -300,6 +300,7 @@ impl Connection {
 
     fn hand_over(&self, reading: &Reading, turn: &mut Turn<'_>) {
         if !turn.frames.is_empty() {
+            turn.has_more = true;
             self.outbound.heard();
             if let Phase::Open { pipe, .. } = reading.phase {
                 jobs::run(&mut self.core.deliver(pipe, turn.frames, &self.reactor, turn.now));

@@ -114,6 +114,10 @@ impl Recipient for Waiting {
         self.is_served
     }
 
+    fn can_answer(&self) -> bool {
+        true
+    }
+
     fn take(&mut self, _taken: Taken<'_>) {
         self.is_served = true;
     }
@@ -159,7 +163,16 @@ fn an_answer_is_looked_for_where_it_will_come_from() {
         // It ends for something that is found, not for the time.
         let now = Instant::now() + Duration::from_secs(3600);
         let relief = reactor.turns.relief();
-        let mut turn = Turn { now, block, frames, relief, recipient, has_read: false, has_enough: false };
+        let mut turn = Turn {
+            now,
+            block,
+            frames,
+            relief,
+            recipient,
+            has_read: false,
+            has_more: false,
+            has_enough: false,
+        };
         answer.looks_left.store(looks_left, Ordering::Relaxed);
         let found = reactor.spin(poll, events, near, &mut turn).expect("a poll");
         (looks_left - answer.looks_left.load(Ordering::Relaxed), found, events.iter().count())

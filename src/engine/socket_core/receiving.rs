@@ -265,6 +265,10 @@ impl<W: Want> Recipient for Caller<'_, W> {
         self.is_served
     }
 
+    fn can_answer(&self) -> bool {
+        self.socket.protocol().can_send()
+    }
+
     fn take(&mut self, taken: Taken<'_>) {
         self.want.take(taken);
         self.is_served = true;
