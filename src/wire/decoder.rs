@@ -63,6 +63,10 @@ impl LengthDecoder {
         self.state = State::Head(Collected::default());
     }
 
+    fn is_between_frames(&self) -> bool {
+        matches!(&self.state, State::Head(collected) if collected.len == 0)
+    }
+
     /// A head in the front of `input`, if it is complete and one of those that there are: what it says, and what is
     /// behind it.
     #[inline]
@@ -71,6 +75,11 @@ impl LengthDecoder {
         let (length, behind) = rest.split_first_chunk::<LENGTH_BYTES>()?;
         Some((usize::try_from(u64::from_be_bytes(*length)).ok()?, behind))
     }
+}
+
+/// Bytes of the longest payload that is copied to where it is wanted.
+fn longest_small(max_payload: Option<usize>) -> usize {
+    max_payload.map_or(FRAME_COPY_MAX_BYTES, |max| max.min(FRAME_COPY_MAX_BYTES))
 }
 
 /// The payload length in the front of `head`, checked before anything is allocated (R25, R78); `None` while
@@ -146,10 +155,10 @@ impl Decoder for LengthDecoder {
         room: Allowance,
         frames: &mut Frames,
     ) -> usize {
-        if !matches!(&self.state, State::Head(collected) if collected.len == 0) {
+        if !self.is_between_frames() {
             return 0;
         }
-        let longest = max_payload.map_or(FRAME_COPY_MAX_BYTES, |max| max.min(FRAME_COPY_MAX_BYTES));
+        let longest = longest_small(max_payload);
         let mut counted = 0usize;
         while let Some((length, behind)) = self.whole_head(input)
             && length <= longest
@@ -164,6 +173,13 @@ impl Decoder for LengthDecoder {
             *input = rest;
         }
         counted
+    }
+
+    #[inline]
+    fn sole<'a>(&self, input: &'a [u8], max_payload: Option<usize>) -> Option<&'a [u8]> {
+        let (length, payload) = self.whole_head(input)?;
+        let is_sole = payload.len() == length && length <= longest_small(max_payload);
+        (is_sole && self.is_between_frames()).then_some(payload)
     }
 
     fn body_buffer(&mut self) -> Result<Option<(&mut Vec<u8>, usize)>, WireError> {

@@ -119,6 +119,12 @@ pub(crate) trait Decoder: Send {
         frames: &mut Frames,
     ) -> usize;
 
+    /// The payload, if the input is one small message that is complete, and nothing else: then it is decoded with that.
+    /// `None` says nothing, and changes nothing either.
+    fn sole<'a>(&self, _input: &'a [u8], _max_payload: Option<usize>) -> Option<&'a [u8]> {
+        None
+    }
+
     /// While a large body is incomplete: the buffer it is assembled in and how many bytes are missing. The
     /// connection may read straight into the buffer's spare capacity (reserved here, one bounded step at a
     /// time) and then calls [`body_complete`](Decoder::body_complete). `None`: use `next`.

@@ -103,18 +103,24 @@ impl Connection {
         // Behind a large message comes another one, most likely: read its head, and then its body in place.
         let window = if reading.last_was_large { BODY_TAIL_BYTES } else { turn.block.len() };
         match self.stream.read(turn.block.get_mut(..window).unwrap_or_default()) {
-            Ok(bytes @ 1..) => match self.decode_block(reading, bytes, turn) {
-                // Input that is left over is no progress of the stream, and needs another look at the room.
-                Step::Progress(_)
-                    if bytes < window
-                        && reading.leftover.is_empty()
-                        && !reading.hung_up
-                        && self.stream.short_read_is_all() =>
-                {
-                    Step::Drained
+            Ok(bytes @ 1..) => {
+                let step = match self.hand_sole(reading, bytes, turn) {
+                    true => Step::Progress(bytes),
+                    false => self.decode_block(reading, bytes, turn),
+                };
+                match step {
+                    // Input that is left over is no progress of the stream, and needs another look at the room.
+                    Step::Progress(_)
+                        if bytes < window
+                            && reading.leftover.is_empty()
+                            && !reading.hung_up
+                            && self.stream.short_read_is_all() =>
+                    {
+                        Step::Drained
+                    }
+                    step => step,
                 }
-                step => step,
-            },
+            }
             other => outcome(other),
         }
     }
@@ -143,6 +149,28 @@ impl Connection {
         // The caller leaves with it and will be back: what is behind is copied less often if it stays where it is.
         turn.has_enough = true;
         self.decode_behind_large(reading, in_tail, behind == 0, turn).or(Some(Step::Progress(missing)))
+    }
+
+    /// Hands the first `bytes` of the turning thread's block to the caller who turns, if they are just the message that
+    /// it waits for: most answers are. False if they have to go the usual way.
+    fn hand_sole(&self, reading: &mut Reading, bytes: usize, turn: &mut Turn<'_>) -> bool {
+        #[cfg(feature = "tls")]
+        if self.stream.peer().is_some() {
+            // Each message says who sent it.
+            return false;
+        }
+        let Phase::Open { pipe, .. } = reading.phase else { return false };
+        if let Some(recipient) =
+            turn.recipient.as_deref_mut().filter(|recipient| recipient.waits_at(&self.core))
+            && let Some(input) = turn.block.get(..bytes)
+            && let Some(payload) = reading.decoder.sole(input, self.core.recv_max())
+            && self.core.hand(pipe, Taken::Body(payload, None), recipient, &self.reactor)
+        {
+            reading.last_was_large = false;
+            self.outbound.heard();
+            return true;
+        }
+        false
     }
 
     /// Hands over a message that has a buffer of its own.

@@ -48,21 +48,22 @@ impl Core {
         let mut waited = None;
         loop {
             let moves = self.mail.moves();
-            match self.try_recv_to(want, waited.take()) {
-                Err(Error::WouldBlock) if patience.waits() => {
-                    let mut caller = Caller { socket: self, want, is_served: false };
-                    let wait = self.wait(Direction::Recv, moves, &mut patience, Some(&mut caller));
-                    if caller.is_served {
-                        return Ok(());
-                    }
-                    waited = wait?;
-                }
-                Err(Error::WouldBlock) => {
-                    self.hurry();
-                    return Err(Error::WouldBlock);
-                }
-                other => return other,
+            let Err(error) = self.try_recv_to(want, waited.take()) else { return Ok(()) };
+            if !matches!(error, Error::WouldBlock) {
+                return Err(error);
             }
+            if !patience.waits() {
+                self.hurry();
+                return Err(error);
+            }
+            // Before the wait: afterwards somebody waits for the answer.
+            drop(error);
+            let mut caller = Caller { socket: self, want, is_served: false };
+            let wait = self.wait(Direction::Recv, moves, &mut patience, Some(&mut caller));
+            if caller.is_served {
+                return Ok(());
+            }
+            waited = wait?;
         }
     }
 

@@ -577,6 +577,21 @@ impl Plan {
 }
 
 /// Bytes that look right for a while: frames, heads that claim anything, noise.
+#[test]
+fn what_continues_a_frame_or_is_large_is_not_sole() {
+    for kind in KINDS {
+        let (small, large) = (frame(kind, b"abc"), frame(kind, &pattern(BIG)));
+        assert_eq!(greeted(kind).sole(&small, None), Some(&b"abc"[..]));
+        assert_eq!(greeted(kind).sole(&large, None), None);
+        assert_eq!(decoder(kind, Protocol::Pull).sole(&small, None), None, "no header yet");
+        for (before, input) in [(head(kind, 100), &small), (small[..1].to_vec(), &small)] {
+            let mut decoder = greeted(kind);
+            assert_eq!(feed(&mut decoder, &before, None), Ok(vec![]));
+            assert_eq!(decoder.sole(input, None), None, "{before:?} is before it");
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Garbage {
     kind: Framing,
@@ -615,6 +630,19 @@ quickcheck! {
             .chain(plan.messages().map(|message| [message.header(), message.body()].concat()))
             .collect();
         plan.read(&plan.bytes()) == Ok(expected)
+    }
+
+    fn what_is_sole_is_what_would_be_a_block_of_one(bodies: Vec<Vec<u8>>, cut: Option<u16>, max: Option<u8>) -> bool {
+        let max = max.map(usize::from);
+        KINDS.into_iter().all(|kind| {
+            let frames: Vec<u8> = bodies.iter().take(2).flat_map(|body| frame(kind, body)).collect();
+            let input = cut.map_or(&frames[..], |at| &frames[..usize::from(at) % (frames.len() + 1)]);
+            let (mut rest, mut block) = (input, Frames::default());
+            let room = Allowance { below: usize::MAX, overhead: 1 };
+            let counted = greeted(kind).next_block(&mut rest, max, room, &mut block);
+            let only = bodies.first().filter(|body| rest.is_empty() && counted == body.len() + 1);
+            greeted(kind).sole(input, max) == only.map(|body| &body[..])
+        })
     }
 
     fn r81_garbage_ends_in_an_error_or_waits_and_holds_what_arrived_plus_one_step(garbage: Garbage) -> bool {
