@@ -88,6 +88,11 @@ impl Tempo {
         self.taking = Some(spun);
     }
 
+    #[cfg(all(test, not(loom), any(target_os = "linux", target_os = "android")))]
+    pub(super) fn has_only_taken(&self) -> bool {
+        self.taking.is_some()
+    }
+
     pub(super) fn note(&mut self, began: Instant, ended: Instant) {
         self.last_wait = ended.saturating_duration_since(began);
         if let Some(spun) = self.taking.take() {

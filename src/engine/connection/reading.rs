@@ -104,9 +104,10 @@ impl Connection {
         let window = if reading.last_was_large { BODY_TAIL_BYTES } else { turn.block.len() };
         match self.stream.read(turn.block.get_mut(..window).unwrap_or_default()) {
             Ok(bytes @ 1..) => {
-                let step = match self.hand_sole(reading, bytes, turn) {
-                    true => Step::Progress(bytes),
-                    false => self.decode_block(reading, bytes, turn),
+                let step = if self.hand_sole(reading, bytes, turn) {
+                    Step::Progress(bytes)
+                } else {
+                    self.decode_block(reading, bytes, turn)
                 };
                 match step {
                     // Input that is left over is no progress of the stream, and needs another look at the room.
@@ -154,9 +155,7 @@ impl Connection {
     /// Hands the first `bytes` of the turning thread's block to the caller who turns, if they are just the message that
     /// it waits for: most answers are. False if they have to go the usual way.
     fn hand_sole(&self, reading: &mut Reading, bytes: usize, turn: &mut Turn<'_>) -> bool {
-        #[cfg(feature = "tls")]
-        if self.stream.peer().is_some() {
-            // Each message says who sent it.
+        if self.is_signed() {
             return false;
         }
         let Phase::Open { pipe, .. } = reading.phase else { return false };
@@ -282,9 +281,7 @@ impl Connection {
         max: Option<usize>,
         turn: &mut Turn<'_>,
     ) {
-        #[cfg(feature = "tls")]
-        if self.stream.peer().is_some() {
-            // Each message says who sent it.
+        if self.is_signed() {
             return;
         }
         let below = self.inbound.room();
@@ -315,6 +312,15 @@ impl Connection {
             return place.charge().saturating_add(MESSAGE_OVERHEAD_BYTES);
         }
         0
+    }
+
+    /// Whether each message has to say who sent it.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
+    fn is_signed(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.stream.peer().is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// Notes in a message who sent it, if the connection proved that.

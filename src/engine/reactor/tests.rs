@@ -103,6 +103,7 @@ impl Source for Answer {
 #[derive(Default)]
 struct Waiting {
     is_served: bool,
+    is_sink: bool,
 }
 
 impl Recipient for Waiting {
@@ -115,7 +116,7 @@ impl Recipient for Waiting {
     }
 
     fn can_answer(&self) -> bool {
-        true
+        !self.is_sink
     }
 
     fn take(&mut self, _taken: Taken<'_>) {
@@ -142,19 +143,29 @@ fn an_answer_is_looked_for_where_it_will_come_from() {
     let mut turning = reactor.poll.lock();
 
     // Who has brought one is remembered.
-    let turn = |turning: &mut Turning| {
-        let mut waiting = Waiting::default();
+    let turn = |turning: &mut Turning, is_sink| {
+        let mut waiting = Waiting { is_sink, ..Waiting::default() };
         let turned = reactor.turn_alone(turning, Instant::now(), None, true, Some(&mut waiting));
         turned.expect("a turn");
         waiting.is_served
     };
     peer.write_all(b"x").expect("it is written");
     answer.looks_left.store(2, Ordering::Relaxed);
-    assert!(!turn(&mut turning));
+    assert!(!turn(&mut turning, false));
     assert_eq!(turning.near, None);
     peer.write_all(b"x").expect("it is written");
-    assert!(turn(&mut turning));
+    assert!(turn(&mut turning, false));
     assert_eq!(turning.near, Some(token));
+    // Whether a wait was for what is only taken is remembered too.
+    assert!(!turning.tempo.has_only_taken());
+    answer.is_awaited.store(false, Ordering::Relaxed);
+    for (looks_left, is_served) in [(2, false), (1, true)] {
+        peer.write_all(b"x").expect("it is written");
+        answer.looks_left.store(looks_left, Ordering::Relaxed);
+        assert_eq!(turn(&mut turning, true), is_served);
+        assert_eq!(turning.tempo.has_only_taken(), is_served);
+    }
+    answer.is_awaited.store(true, Ordering::Relaxed);
 
     // Looks at it, and whether something was found.
     let mut spin = |looks_left: usize, recipient: Option<&mut Waiting>, near: Option<Token>| {

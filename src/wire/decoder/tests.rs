@@ -576,7 +576,6 @@ impl Plan {
     }
 }
 
-/// Bytes that look right for a while: frames, heads that claim anything, noise.
 #[test]
 fn what_continues_a_frame_or_is_large_is_not_sole() {
     for kind in KINDS {
@@ -592,6 +591,7 @@ fn what_continues_a_frame_or_is_large_is_not_sole() {
     }
 }
 
+/// Bytes that look right for a while: frames, heads that claim anything, noise.
 #[derive(Clone, Debug)]
 struct Garbage {
     kind: Framing,
