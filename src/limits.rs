@@ -186,6 +186,13 @@ pub const GUEST_AWAY_MAX: Duration = Duration::from_millis(2);
 /// meanwhile waits that long at most. In a conversation the I/O thread looks so often whether it is to be left alone for
 /// longer: setting an alarm for each message would cost more.
 pub const GUEST_LEASE: Duration = Duration::from_millis(4);
+/// How long a thread sleeps at the connection that will bring its answer before it waits where everything reaches it. A
+/// close, or a second peer that connects meanwhile, is noticed so much later at most.
+pub const DIRECT_WAIT_MAX: Duration = Duration::from_millis(4);
+/// How long the reactor ignores a connection whose reader has not come back. Of a conversation it looks after so often.
+pub const DIRECT_LEASE: Duration = Duration::from_millis(40);
+/// What such a thread reads at once, in bytes: a body that is not read by itself, with what stands before it.
+pub const DIRECT_READ_BYTES: usize = BODY_BY_REFERENCE_BYTES + 64;
 /// For so long the I/O thread leaves a timer that is due to who has its place.
 pub const GUEST_TIMER_MAX: Duration = Duration::from_millis(1);
 /// How long a thread that is about to block waits for an I/O thread at work to leave it its place: a few reads. Longer,
@@ -222,9 +229,6 @@ pub const SPINS_OF_A_SINK_MAX: u32 = 3;
 pub const WAKE_UP_COST: Duration = Duration::from_micros(5);
 /// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.
 pub const SPIN_LOOKS_PER_YIELD: usize = 4;
-/// Looks at the one connection that can bring the answer for each look at everything, while spinning: the rest waits for
-/// that, some 15 us.
-pub const SPIN_LOOKS_PER_POLL: usize = 32;
 /// How long a sender that spins for room goes on once there is some: then there is room for many messages.
 pub const SPIN_FOR_MORE_ROOM: Duration = Duration::from_micros(20);
 /// A sender writes itself once this much waits, without handing over to the I/O thread.

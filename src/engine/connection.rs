@@ -1,9 +1,11 @@
 //! [`Connection`]: one stream to one peer, from the first byte to the last.
 //!
-//! Its [`Phase`] is declared here, with the transitions that exist. Reading, and every change of phase, happens on the
-//! thread that turns the reactor; writing on whichever thread won the right to (see [`Outbound`]). What happens in each
-//! part of its life is in the modules below: `handshake`, `reading`, `writing`, `draining`, `parting`, `end`.
+//! Its [`Phase`] is declared here, with the transitions that exist. Reading happens on the thread that turns the reactor,
+//! or on one that waits for just this connection (`direct`), every change of phase on the former; writing on whichever
+//! thread won the right to (see [`Outbound`]). What happens in each part of its life is in the modules below: `handshake`,
+//! `reading`, `direct`, `writing`, `draining`, `parting`, `end`.
 
+mod direct;
 mod draining;
 mod end;
 mod handshake;
@@ -21,6 +23,8 @@ use bytes::Bytes;
 use mio::Token;
 use parking_lot::Mutex;
 
+use self::direct::Direct;
+pub(crate) use self::direct::Directly;
 pub(crate) use self::end::End;
 use self::inbound::Inbound;
 pub(crate) use self::writing::{Claim, Front, Parts};
@@ -29,7 +33,7 @@ use super::jobs::{Job, Jobs};
 use super::outbound::Outbound;
 use super::reactor::Reactor;
 use super::socket_core::Core;
-use super::source::{Notice, Ready, Recipient, Source, Task, Turn};
+use super::source::{Notice, Ready, Source, Task, Turn};
 use super::timers::TimerKey;
 #[cfg(feature = "tls")]
 use crate::peer::PeerIdentity;
@@ -82,7 +86,9 @@ pub(crate) struct Connection {
     pipe: OnceLock<PipeId>,
     /// [`Notice::Resume`] is on its way.
     will_resume: AtomicBool,
-    /// Held while reading and delivering; only the turning thread takes it, and always before the socket's lock.
+    /// The reactor looks for input; otherwise somebody reads directly, or did a moment ago.
+    is_watched: AtomicBool,
+    /// Held while reading and delivering, by the turning thread or who reads directly, and always before the socket's lock.
     reading: Mutex<Reading>,
 }
 struct Reading {
@@ -101,6 +107,7 @@ struct Reading {
     replies_waiting: usize,
     /// How long the connection was a pipe, if it parted with last words.
     lived: Option<Duration>,
+    direct: Direct,
 }
 impl Connection {
     /// Takes over a stream. `connected` is false while the operating system is still connecting.
@@ -126,6 +133,7 @@ impl Connection {
             token: OnceLock::new(),
             pipe: OnceLock::new(),
             will_resume: AtomicBool::new(false),
+            is_watched: AtomicBool::new(true),
             reading: Mutex::new(Reading {
                 phase: Phase::Connecting,
                 decoder: session.decoder,
@@ -136,6 +144,7 @@ impl Connection {
                 timer: None,
                 replies_waiting: 0,
                 lived: None,
+                direct: Direct::default(),
             }),
         });
         connection.enter_reactor(connected)?;
@@ -238,10 +247,6 @@ impl Source for Connection {
         }
     }
 
-    fn brings_answer(&self, recipient: &dyn Recipient) -> bool {
-        recipient.waits_at(&self.core) && self.outbound.awaits_answer() && self.core.has_one_pipe()
-    }
-
     fn write_tail(self: Arc<Self>, now: Option<Instant>) -> Option<Instant> {
         let later = self.outbound.look_again(now);
         if later.is_none() {
@@ -264,7 +269,8 @@ impl Source for Connection {
             Phase::Securing => self.end(self.not_secured_in_time(), turn),
             Phase::Greeting => self.end(End::Silent, turn),
             Phase::Draining { .. } => self.continue_drain(turn),
-            Phase::Connecting | Phase::Open { .. } | Phase::Closed => (),
+            Phase::Open { .. } => self.end_lease(turn.now),
+            Phase::Connecting | Phase::Closed => (),
         }
     }
 }

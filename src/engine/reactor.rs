@@ -20,10 +20,7 @@ use super::timers::TimerKey;
 pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Turns};
 use crate::frames::Frames;
-use crate::limits::{
-    BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_LOOKS_PER_POLL, SPIN_LOOKS_PER_YIELD,
-    SPIN_MAX,
-};
+use crate::limits::{BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX};
 use alarms::Alarms;
 use inbox::Inbox;
 
@@ -63,6 +60,8 @@ pub(crate) struct Reactor {
     /// An I/O thread looks after this reactor: blocked threads may leave it to that one.
     has_thread: AtomicBool,
     looks: AtomicUsize,
+    /// A thread that reads directly spins.
+    spinning: AtomicBool,
 }
 
 /// What belongs to whoever turns.
@@ -74,8 +73,6 @@ struct Turning {
     tasks: Vec<Task>,
     /// Of the guests.
     tempo: Tempo,
-    /// What brought the last guest its message.
-    near: Option<Token>,
 }
 
 impl Reactor {
@@ -90,7 +87,6 @@ impl Reactor {
             frames: Frames::default(),
             tasks: Vec::new(),
             tempo: Tempo::default(),
-            near: None,
         };
         let tails = Tails::new(&registry, TAILS)?;
         let outside = Outside::new(&turning.poll, Arc::clone(&waker), tails.alarm())?;
@@ -110,6 +106,7 @@ impl Reactor {
             stop: AtomicBool::new(false),
             has_thread: AtomicBool::new(false),
             looks: AtomicUsize::new(0),
+            spinning: AtomicBool::new(false),
         }))
     }
 
@@ -222,7 +219,7 @@ impl Reactor {
     /// For a thread that is about to block: the right to turn until the seat is dropped, if the I/O thread can be
     /// relieved now.
     pub(crate) fn take_seat(&self) -> Option<Seat<'_>> {
-        if !self.has_thread.load(Ordering::SeqCst) {
+        if !self.has_thread() {
             return None;
         }
         let is_asleep = || self.asleep.load(Ordering::SeqCst);
@@ -252,6 +249,21 @@ impl Reactor {
     /// Says that the calling thread waits for what a turn will bring and does not turn itself.
     pub(crate) fn park(&self) -> Parked<'_> {
         self.turns.park(&self.outside)
+    }
+
+    /// Has `look` spin for the thread that calls, unless another one does already: what one gains the others would pay.
+    pub(crate) fn alone<R>(&self, look: impl FnOnce() -> R) -> Option<R> {
+        if self.spinning.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let found = look();
+        self.spinning.store(false, Ordering::Relaxed);
+        Some(found)
+    }
+
+    /// Whether an I/O thread looks after this.
+    pub(crate) fn has_thread(&self) -> bool {
+        self.has_thread.load(Ordering::SeqCst)
     }
 
     fn has_work(&self) -> bool {
@@ -303,20 +315,19 @@ impl Reactor {
         let nudged = self.nudged.load(Ordering::SeqCst) && self.nudged.swap(false, Ordering::SeqCst);
         let at_once = nudged || self.has_work();
         let timeout = if at_once { Some(Duration::ZERO) } else { self.until_next_timer(now, timeout) };
-        let Turning { poll, events, block, frames, tasks, tempo, near } = turning;
+        let Turning { poll, events, block, frames, tasks, tempo } = turning;
         let mut turn = Turn {
             now,
             block,
             frames,
             relief: self.turns.relief(),
             recipient: recipient.map(|r| r as _),
-            has_read: false,
             has_more: false,
             has_enough: false,
         };
         let mut found = Ok(false);
         if spin && !at_once {
-            found = self.spin(poll, events, *near, &mut turn);
+            found = Self::spin(poll, events, &mut turn.now);
             tempo.spun(matches!(found, Ok(true)));
         }
         let polled = match found {
@@ -342,12 +353,7 @@ impl Reactor {
                 write: event.is_writable() || event.is_error() || event.is_write_closed(),
                 closed,
             };
-            // Only who spins will look there.
-            let was_awaited = spin && turn.is_awaited();
             self.tell_ready(event.token(), ready, &mut turn);
-            if was_awaited && !turn.is_awaited() {
-                *near = Some(event.token());
-            }
         }
         if spin && turn.was_all_taken() {
             tempo.only_took(spun);
@@ -367,41 +373,21 @@ impl Reactor {
         }
     }
 
-    /// Looks for events without sleeping, for a bounded time; whether there was something. An answer that only `near` can
-    /// bring is looked for at its descriptor: that saves asking the poll first. A stream would be read in smaller pieces.
+    /// Looks for events without sleeping, for a bounded time from `now` on, which is kept; whether there was something.
     #[inline(never)]
-    fn spin(
-        &self,
-        poll: &mut Poll,
-        events: &mut Events,
-        near: Option<Token>,
-        turn: &mut Turn<'_>,
-    ) -> io::Result<bool> {
-        events.clear();
-        let near = near.and_then(|token| self.sources.lock().get(token));
-        let near = near.filter(|source| turn.recipient.as_deref().is_some_and(|r| source.brings_answer(r)));
-        let end = turn.now + SPIN_MAX;
+    fn spin(poll: &mut Poll, events: &mut Events, now: &mut Instant) -> io::Result<bool> {
+        let end = *now + SPIN_MAX;
         let mut looks: usize = 0;
         loop {
-            looks += 1;
-            if near.is_none() || looks.is_multiple_of(SPIN_LOOKS_PER_POLL) {
-                poll.poll(events, Some(Duration::ZERO))?;
-                if !events.is_empty() {
-                    return Ok(true);
-                }
+            poll.poll(events, Some(Duration::ZERO))?;
+            if !events.is_empty() {
+                return Ok(true);
             }
-            if let Some(near) = &near {
-                let ready = Ready { read: true, write: false, closed: false };
-                Arc::clone(near).ready(ready, turn);
-                // Nobody tells a guest of what its own turn brings.
-                if turn.has_read || self.nudged.load(Ordering::Relaxed) {
-                    return Ok(true);
-                }
-            }
-            turn.now = Instant::now();
-            if turn.now >= end {
+            *now = Instant::now();
+            if *now >= end {
                 return Ok(false);
             }
+            looks += 1;
             if looks.is_multiple_of(SPIN_LOOKS_PER_YIELD) {
                 // Whom it waits for may have to run on this processor.
                 std::thread::yield_now();

@@ -3,6 +3,7 @@
 
 mod close;
 mod counters;
+mod direct;
 mod endpoints;
 mod orphans;
 mod pipes;
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     timer_reactor: OnceLock<Arc<Reactor>>,
     /// Whether there are connections.
     has_network: AtomicBool,
+    /// A connection may be left to who reads it directly.
+    reads_directly: AtomicBool,
     /// What peers on inproc say without taking the lock.
     mail: Mail,
     /// How brisk receiving and sending are, for sockets without connections.
@@ -134,6 +137,7 @@ impl Core {
             finished: AtomicBool::new(false),
             timer_reactor: OnceLock::new(),
             has_network: AtomicBool::new(false),
+            reads_directly: AtomicBool::new(false),
             mail: Mail::default(),
             tempo: Default::default(),
             state: Mutex::new(State {

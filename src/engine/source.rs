@@ -18,10 +18,6 @@ pub(crate) trait Source: Send + Sync {
     fn timer(self: Arc<Self>, turn: &mut Turn<'_>);
     /// Somebody submitted a notice; only connections get any.
     fn notice(self: Arc<Self>, _notice: Notice, _turn: &mut Turn<'_>) {}
-    /// Whether the recipient waits for an answer that can come from nowhere else.
-    fn brings_answer(&self, _recipient: &dyn Recipient) -> bool {
-        false
-    }
     /// Writes what waits. At a time: only if it has waited long enough by then, or else returns when it will have.
     fn write_tail(self: Arc<Self>, _now: Option<Instant>) -> Option<Instant> {
         None
@@ -73,8 +69,6 @@ pub(crate) struct Turn<'a> {
     pub(crate) relief: &'a AtomicBool,
     /// The thread itself, if it waits for a message.
     pub(crate) recipient: Option<&'a mut (dyn Recipient + 'a)>,
-    /// A source had something to read, or came to its end.
-    pub(crate) has_read: bool,
     /// A message was delivered that nobody waited for here.
     pub(crate) has_more: bool,
     /// The thread has what it waited for, and there is more where that came from.
@@ -82,11 +76,6 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Whether the thread waits for a message that it does not have yet.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.recipient.as_ref().is_some_and(|recipient| !recipient.is_served())
-    }
-
     /// Whether the thread has what it waited for, nothing else came with it, and it cannot answer.
     pub(crate) fn was_all_taken(&self) -> bool {
         let taken = |recipient: &&mut dyn Recipient| recipient.is_served() && !recipient.can_answer();

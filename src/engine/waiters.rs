@@ -86,6 +86,10 @@ impl Guests {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub(crate) fn remove(&mut self) {
         self.count -= 1;
     }

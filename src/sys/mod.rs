@@ -17,7 +17,7 @@ pub(crate) use event::Event;
 pub(crate) use fork::{forget_parent, generation};
 pub(crate) use parker::{Park, Parker};
 pub(crate) use socket::{
-    await_writable, error_text, has_unread_input, interface_index, read_body, read_ready,
-    unacknowledged_bytes,
+    await_readable, await_writable, error_text, has_unread_input, interface_index, read, read_body,
+    read_ready, receive, unacknowledged_bytes,
 };
 pub(crate) use thread::spawn_masked;

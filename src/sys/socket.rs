@@ -8,6 +8,29 @@ use std::time::Duration;
 
 use socket2::MaybeUninitSlice;
 
+/// Reads what is there, without sleeping.
+pub(crate) fn read(socket: &socket2::Socket, bytes: &mut [u8]) -> io::Result<usize> {
+    socket.recv_with_flags(as_space(bytes), libc::MSG_DONTWAIT)
+}
+
+/// For recv, which only ever writes initialised bytes.
+fn as_space(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: initialised bytes may be looked at as maybe-initialised ones, and the caller keeps them initialised.
+    unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<MaybeUninit<u8>>(), bytes.len()) }
+}
+
+/// Reads into the capacity of `buffer`, in place of what it held, what is there; or what comes, if it `sleeps` and the socket
+/// may block.
+pub(crate) fn receive(socket: &socket2::Socket, buffer: &mut Vec<u8>, sleeps: bool) -> io::Result<()> {
+    buffer.clear();
+    let space = buffer.spare_capacity_mut();
+    let room = space.len();
+    let got = socket.recv_with_flags(space, if sleeps { 0 } else { libc::MSG_DONTWAIT })?;
+    // SAFETY: recv has filled so many bytes of the capacity, which is no less.
+    unsafe { buffer.set_len(got.min(room)) };
+    Ok(())
+}
+
 /// Reads into the spare capacity of `buffer` without clearing it first, at most `missing` bytes, and what comes behind
 /// those into `tail`. Returns both lengths.
 pub(crate) fn read_body(
@@ -29,10 +52,11 @@ pub(crate) fn read_body(
 }
 
 fn read_two(socket: &socket2::Socket, space: &mut [MaybeUninit<u8>], tail: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: initialised bytes may be looked at as maybe-initialised ones; recv only ever writes initialised bytes.
-    let tail =
-        unsafe { std::slice::from_raw_parts_mut(tail.as_mut_ptr().cast::<MaybeUninit<u8>>(), tail.len()) };
-    let (got, _) = socket.recv_vectored(&mut [MaybeUninitSlice::new(space), MaybeUninitSlice::new(tail)])?;
+    let tail = as_space(tail);
+    let (got, _) = socket.recv_vectored_with_flags(
+        &mut [MaybeUninitSlice::new(space), MaybeUninitSlice::new(tail)],
+        libc::MSG_DONTWAIT,
+    )?;
     Ok(got)
 }
 
@@ -71,10 +95,20 @@ fn count_of(done: libc::c_int, bytes: libc::c_int) -> usize {
 /// Sleeps until there is room for a write, at most so long, in whole milliseconds. Whether there is, or an error to be
 /// found by writing; a signal handler that ran ends the wait too.
 pub(crate) fn await_writable(socket: &impl AsFd, timeout: Duration) -> bool {
-    let mut entry = libc::pollfd { fd: socket.as_fd().as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    matches!(await_ready(socket, libc::POLLOUT, timeout), Ok(true))
+}
+
+/// Sleeps until there is something to read, the end included, at most so long, in whole milliseconds; whether there is.
+pub(crate) fn await_readable(socket: &impl AsFd, timeout: Duration) -> io::Result<bool> {
+    await_ready(socket, libc::POLLIN, timeout)
+}
+
+fn await_ready(socket: &impl AsFd, events: libc::c_short, timeout: Duration) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: socket.as_fd().as_raw_fd(), events, revents: 0 };
     let ms = libc::c_int::try_from(timeout.as_millis()).unwrap_or(libc::c_int::MAX);
     // SAFETY: one pollfd entry, valid for the call.
-    unsafe { libc::poll(&raw mut entry, 1, ms) > 0 }
+    let ready = unsafe { libc::poll(&raw mut entry, 1, ms) };
+    if ready < 0 { Err(io::Error::last_os_error()) } else { Ok(ready > 0) }
 }
 
 /// Bytes that the peer's kernel has not acknowledged (tcp) or its program not read (Unix sockets).
@@ -95,7 +129,7 @@ pub(crate) fn unacknowledged_bytes(_socket: &impl AsFd) -> usize {
 /// Whether the kernel holds input that was not read: closing now would make it reset the connection.
 pub(crate) fn has_unread_input(socket: &socket2::Socket) -> bool {
     let mut byte = [MaybeUninit::uninit()];
-    matches!(socket.peek(&mut byte), Ok(1..))
+    matches!(socket.recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT), Ok(1..))
 }
 
 /// The index of a network interface, for `%eth0` behind a link-local address.
@@ -140,6 +174,36 @@ mod tests {
         far.write_all(b"j").expect("room");
         assert_eq!(read(), Some((0, 0)));
         assert_eq!(&tail, b"ef");
+    }
+
+    #[test]
+    fn what_is_received_takes_the_place_of_what_was_and_is_slept_for_if_that_may_be() {
+        let (near, mut far) = socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)
+            .expect("a pair of sockets");
+        near.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        let mut buffer = Vec::with_capacity(4);
+        let nothing = receive(&near, &mut buffer, false).map_err(|error| error.kind());
+        assert_eq!(nothing, Err(io::ErrorKind::WouldBlock));
+        std::thread::scope(|scope| {
+            scope.spawn(|| far.write_all(b"abcdef").expect("room"));
+            receive(&near, &mut buffer, true).expect("it comes");
+        });
+        assert_eq!(buffer, b"abcd");
+        receive(&near, &mut buffer, false).expect("the rest");
+        assert_eq!(buffer, b"ef");
+        assert!(receive(&near, &mut buffer, false).is_err());
+        assert_eq!(buffer, b"");
+        drop(far);
+        receive(&near, &mut buffer, true).expect("the end");
+        assert_eq!(buffer, b"");
+    }
+
+    #[test]
+    fn input_is_waited_for_as_long_as_said() {
+        let (near, mut far) = UnixStream::pair().expect("a pair of sockets");
+        assert!(!await_readable(&near, Duration::from_millis(1)).expect("a socket"));
+        far.write_all(b"x").expect("room");
+        assert!(await_readable(&near, Duration::MAX).expect("a socket"));
     }
 
     #[test]

@@ -17,10 +17,10 @@ pub(crate) struct Happened {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use epoll::{IS_POSSIBLE, wait};
+pub(crate) use epoll::{IS_POSSIBLE, ignore, wait};
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) use nothing::{IS_POSSIBLE, wait};
+pub(crate) use nothing::{IS_POSSIBLE, ignore, wait};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll {
@@ -47,6 +47,15 @@ mod epoll {
         Ok(())
     }
 
+    /// From now on nothing that happens to a registered descriptor is told but an error or its end in both directions,
+    /// until it is registered anew.
+    pub(crate) fn ignore(poll: RawFd, descriptor: RawFd, token: usize) -> io::Result<()> {
+        let mut nothing = libc::epoll_event { events: libc::EPOLLET as u32, u64: token as u64 };
+        // SAFETY: one event, valid for the call. Descriptors that are none are an error.
+        let done = unsafe { libc::epoll_ctl(poll, libc::EPOLL_CTL_MOD, descriptor, &raw mut nothing) };
+        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// Rounded up: who wakes too early has nothing to do and sleeps again.
     fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
         let Some(timeout) = timeout else { return -1 };
@@ -68,9 +77,12 @@ mod epoll {
 
     #[cfg(test)]
     mod tests {
+        use std::io::Write;
         use std::os::fd::AsRawFd;
+        use std::os::unix::net::UnixStream;
 
-        use mio::{Poll, Token, Waker};
+        use mio::unix::SourceFd;
+        use mio::{Interest, Poll, Token, Waker};
 
         use super::*;
 
@@ -86,6 +98,35 @@ mod epoll {
             told.clear();
             wait(poll.as_raw_fd(), Some(Duration::ZERO), |happened| told.push(happened)).expect("it returns");
             assert_eq!(told, []);
+        }
+
+        #[test]
+        fn what_is_ignored_tells_of_its_end_only_until_it_is_registered_anew() {
+            let mut poll = Poll::new().expect("a poll");
+            let (near, mut far) = UnixStream::pair().expect("a pair of sockets");
+            let descriptor = near.as_raw_fd();
+            let mut source = SourceFd(&descriptor);
+            poll.registry().register(&mut source, Token(7), Interest::READABLE).expect("registered");
+            ignore(poll.as_raw_fd(), descriptor, 7).expect("it is registered");
+            far.write_all(b"x").expect("room");
+            let mut events = mio::Events::with_capacity(8);
+            poll.poll(&mut events, Some(Duration::ZERO)).expect("a poll");
+            assert!(events.is_empty());
+            let told = |events: &mio::Events| -> Vec<_> {
+                events
+                    .iter()
+                    .map(|event| (event.token(), event.is_readable(), event.is_read_closed()))
+                    .collect()
+            };
+            poll.registry().reregister(&mut source, Token(7), Interest::READABLE).expect("registered");
+            poll.poll(&mut events, Some(Duration::ZERO)).expect("a poll");
+            assert_eq!(told(&events), [(Token(7), true, false)]);
+            ignore(poll.as_raw_fd(), descriptor, 7).expect("it is registered");
+            drop(far);
+            poll.poll(&mut events, None).expect("a poll");
+            assert_eq!(told(&events), [(Token(7), false, true)]);
+            poll.registry().deregister(&mut source).expect("it is registered");
+            assert!(ignore(poll.as_raw_fd(), descriptor, 7).is_err());
         }
 
         #[test]
@@ -117,6 +158,11 @@ mod nothing {
     use super::*;
 
     pub(crate) const IS_POSSIBLE: bool = false;
+
+    /// There is no such way here.
+    pub(crate) fn ignore(_: RawFd, _: RawFd, _: usize) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Nobody stands by here.
     pub(crate) fn wait(_: RawFd, _: Option<Duration>, _: impl FnMut(Happened)) -> io::Result<()> {

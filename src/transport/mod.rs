@@ -79,6 +79,18 @@ pub(crate) trait Stream: Send + Sync {
         Ok(None)
     }
 
+    /// Has the reactor ignore the stream until the next `reregister`, but for errors: from now on a thread reads it with
+    /// `receive`. False where that is not possible.
+    fn leave_to_reader(&self, _registry: &Registry, _token: Token) -> bool {
+        false
+    }
+
+    /// For that thread: reads into the capacity of `buffer`, in place of what it held, what is there; or what comes within
+    /// [`DIRECT_WAIT_MAX`](crate::limits::DIRECT_WAIT_MAX), if it `sleeps`. Nothing is the end of the stream.
+    fn receive(&self, _buffer: &mut Vec<u8>, _sleeps: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// One gather write; never raises SIGPIPE. After `WouldBlock` the next write must begin with the same bytes: a
     /// carrier that transforms them may have begun.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;

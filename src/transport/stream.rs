@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
@@ -11,6 +12,7 @@ use mio::{Registry, Token};
 use socket2::{Domain, Socket, Type};
 
 use super::{Candidate, Stream, StreamOptions, interest};
+use crate::limits::DIRECT_WAIT_MAX;
 use crate::sys;
 
 #[cfg(any(
@@ -20,7 +22,7 @@ use crate::sys;
     target_os = "netbsd",
     target_os = "openbsd"
 ))]
-const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
+const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 /// macOS says the same by a socket option, set when the stream is made.
 #[cfg(not(any(
     target_os = "linux",
@@ -29,18 +31,20 @@ const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
     target_os = "netbsd",
     target_os = "openbsd"
 )))]
-const NO_SIGNAL: libc::c_int = 0;
+const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT;
 
 pub(crate) struct SocketStream {
     socket: Socket,
     unix: bool,
+    /// A read that may sleep does, for a bounded time; found out when somebody wants to.
+    can_sleep: OnceLock<bool>,
 }
 
 impl SocketStream {
     /// Takes over a connected socket.
     pub(crate) fn accepted(socket: Socket, unix: bool, options: &StreamOptions) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let stream = SocketStream { socket, unix };
+        let stream = SocketStream { socket, unix, can_sleep: OnceLock::new() };
         stream.configure(options);
         Ok(stream)
     }
@@ -50,7 +54,7 @@ impl SocketStream {
         let unix = candidate.remote.is_unix();
         let socket = Socket::new(candidate.remote.domain(), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        let stream = SocketStream { socket, unix };
+        let stream = SocketStream { socket, unix, can_sleep: OnceLock::new() };
         stream.configure(options);
         if let Some(local) = &candidate.local {
             stream.socket.set_reuse_address(true)?;
@@ -88,6 +92,25 @@ impl Stream for SocketStream {
         registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), token, interest(write))
     }
 
+    fn leave_to_reader(&self, registry: &Registry, token: Token) -> bool {
+        // All other calls say themselves that they do not block.
+        let can_block = || {
+            self.socket.set_nonblocking(false)?;
+            self.socket.set_read_timeout(Some(DIRECT_WAIT_MAX))
+        };
+        *self.can_sleep.get_or_init(|| self.unix || can_block().is_ok())
+            && sys::standby::ignore(registry.as_raw_fd(), self.socket.as_raw_fd(), token.0).is_ok()
+    }
+
+    fn receive(&self, buffer: &mut Vec<u8>, sleeps: bool) -> io::Result<()> {
+        buffer.clear();
+        // Linux wakes who sleeps in a read of a Unix socket also when the peer has read what was sent before.
+        if sleeps && self.unix && !sys::await_readable(&self.socket, DIRECT_WAIT_MAX)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        sys::receive(&self.socket, buffer, sleeps && !self.unix)
+    }
+
     fn deregister(&self, registry: &Registry) {
         // Fails only for a descriptor that is not registered, and then there is nothing to undo.
         let _ = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
@@ -113,7 +136,7 @@ impl Stream for SocketStream {
     }
 
     fn read(&self, block: &mut [u8]) -> io::Result<usize> {
-        io::Read::read(&mut &self.socket, block)
+        sys::read(&self.socket, block)
     }
 
     fn read_body(&self, buffer: &mut Vec<u8>, missing: usize, tail: &mut [u8]) -> io::Result<(usize, usize)> {
@@ -130,8 +153,8 @@ impl Stream for SocketStream {
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
-            [one] => self.socket.send_with_flags(one, NO_SIGNAL),
-            many => self.socket.send_vectored_with_flags(many, NO_SIGNAL),
+            [one] => self.socket.send_with_flags(one, SEND_FLAGS),
+            many => self.socket.send_vectored_with_flags(many, SEND_FLAGS),
         }
     }
 

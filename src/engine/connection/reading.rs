@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::parting;
 use super::{Connection, End, Phase, Reading};
 use crate::engine::jobs;
-use crate::engine::source::{Notice, Turn};
+use crate::engine::reactor::Reactor;
+use crate::engine::source::{Notice, Recipient, Turn};
 use crate::frames::Taken;
 use crate::limits::{BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN};
 use crate::message::Message;
@@ -30,10 +31,13 @@ pub(super) enum Step {
 impl Connection {
     pub(super) fn readable(self: &Arc<Self>, turn: &mut Turn<'_>) {
         let mut reading = self.reading.lock();
+        if reading.direct.is_at_work {
+            // It will see to that, and have this called if there is more.
+            return;
+        }
         let mut budget = READ_BYTES_PER_TURN;
         loop {
             let step = self.read_step(&mut reading, turn);
-            turn.has_read |= !matches!(step, Step::Pause);
             match step {
                 Step::Progress(bytes) => match budget.checked_sub(bytes.max(1)) {
                     Some(left) if !turn.is_to_end() => budget = left,
@@ -104,11 +108,12 @@ impl Connection {
         let window = if reading.last_was_large { BODY_TAIL_BYTES } else { turn.block.len() };
         match self.stream.read(turn.block.get_mut(..window).unwrap_or_default()) {
             Ok(bytes @ 1..) => {
-                let step = if self.hand_sole(reading, bytes, turn) {
-                    Step::Progress(bytes)
-                } else {
-                    self.decode_block(reading, bytes, turn)
-                };
+                let input = turn.block.get(..bytes).unwrap_or_default();
+                let recipient = turn.recipient.as_deref_mut();
+                let is_handed = recipient
+                    .is_some_and(|recipient| self.hand_sole(reading, input, recipient, Some(&self.reactor)));
+                let step =
+                    if is_handed { Step::Progress(bytes) } else { self.decode_block(reading, bytes, turn) };
                 match step {
                     // Input that is left over is no progress of the stream, and needs another look at the room.
                     Step::Progress(_)
@@ -152,18 +157,20 @@ impl Connection {
         self.decode_behind_large(reading, in_tail, behind == 0, turn).or(Some(Step::Progress(missing)))
     }
 
-    /// Hands the first `bytes` of the turning thread's block to the caller who turns, if they are just the message that
-    /// it waits for: most answers are. False if they have to go the usual way.
-    fn hand_sole(&self, reading: &mut Reading, bytes: usize, turn: &mut Turn<'_>) -> bool {
-        if self.is_signed() {
-            return false;
-        }
+    /// Hands `input` to the caller that reads, if it is just the message that this one waits for: most answers are. False if
+    /// it has to go the usual way. `turned` is the reactor that the caller turns.
+    pub(super) fn hand_sole(
+        &self,
+        reading: &mut Reading,
+        input: &[u8],
+        recipient: &mut dyn Recipient,
+        turned: Option<&Reactor>,
+    ) -> bool {
         let Phase::Open { pipe, .. } = reading.phase else { return false };
-        if let Some(recipient) =
-            turn.recipient.as_deref_mut().filter(|recipient| recipient.waits_at(&self.core))
-            && let Some(input) = turn.block.get(..bytes)
+        if !self.is_signed()
+            && recipient.waits_at(&self.core)
             && let Some(payload) = reading.decoder.sole(input, self.core.recv_max())
-            && self.core.hand(pipe, Taken::Body(payload, None), recipient, &self.reactor)
+            && self.core.hand(pipe, Taken::Body(payload, None), recipient, turned)
         {
             reading.last_was_large = false;
             self.outbound.heard();
@@ -179,7 +186,7 @@ impl Connection {
         if let Some(recipient) = &mut turn.recipient
             && recipient.waits_at(&self.core)
             && let Phase::Open { pipe, .. } = reading.phase
-            && self.core.hand(pipe, Taken::Message(&mut message), &mut **recipient, &self.reactor)
+            && self.core.hand(pipe, Taken::Message(&mut message), &mut **recipient, Some(&self.reactor))
         {
             self.outbound.heard();
             turn.has_enough = true;
@@ -305,7 +312,7 @@ impl Connection {
             && recipient.waits_at(&self.core)
             && let Phase::Open { pipe, .. } = reading.phase
             && let Some(payload) = turn.frames.front_body()
-            && self.core.hand(pipe, payload, &mut **recipient, &self.reactor)
+            && self.core.hand(pipe, payload, &mut **recipient, Some(&self.reactor))
             && let Some(place) = turn.frames.advance()
         {
             self.outbound.heard();
@@ -316,7 +323,7 @@ impl Connection {
 
     /// Whether each message has to say who sent it.
     #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
-    fn is_signed(&self) -> bool {
+    pub(super) fn is_signed(&self) -> bool {
         #[cfg(feature = "tls")]
         return self.stream.peer().is_some();
         #[cfg(not(feature = "tls"))]

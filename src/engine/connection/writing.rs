@@ -155,8 +155,11 @@ impl Connection {
         if written.tidy_later {
             self.reactor.tidy_later(self.me.clone() as Weak<dyn Source>);
         }
-        if written.blocked && self.stream.watches_writability_on_demand() {
-            self.watch_writability(true);
+        if written.blocked {
+            self.watch_input();
+            if self.stream.watches_writability_on_demand() {
+                self.watch_writability(true);
+            }
         }
         if written.room
             && let Some(pipe) = self.pipe.get()

@@ -140,6 +140,17 @@ impl Pipes {
         }
     }
 
+    /// The only pipe there is, if that is a connection.
+    pub(super) fn only_stream(&self) -> Option<&Arc<Connection>> {
+        if self.len() != 1 {
+            return None;
+        }
+        match &self.iter().next()?.link {
+            Link::Stream(connection) => Some(connection),
+            Link::Inproc(_) => None,
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pipe> {
         self.slots.iter().flatten()
     }

@@ -69,6 +69,7 @@ impl Core {
 
     /// Nothing was there, and nobody will wait here: room that was made must be used all the same.
     fn hurry(&self) {
+        self.watch_input();
         if let Some(lease) = self.engine.get() {
             lease.engine.hurry();
         }
@@ -132,14 +133,14 @@ impl Core {
         })
     }
 
-    /// Hands what a connection read straight to the caller that turns and waits for it. False if it has to go the usual
-    /// way.
+    /// Hands what a connection read straight to the caller that reads and waits for it. False if it has to go the usual
+    /// way. `turned` is the reactor that the caller turns.
     pub(crate) fn hand(
         &self,
         pipe: PipeId,
         payload: Taken<'_>,
         recipient: &mut dyn Recipient,
-        turned: &Reactor,
+        turned: Option<&Reactor>,
     ) -> bool {
         let mut jobs = Jobs::new();
         let mut guard = self.state.lock();
@@ -169,17 +170,12 @@ impl Core {
         !state.closed && state.pipes.get(pipe).is_some() && state.pattern.passes_all(pipe)
     }
 
-    /// Whether there is nobody else to hear from.
-    pub(crate) fn has_one_pipe(&self) -> bool {
-        self.state.lock().pipes.len() == 1
-    }
-
     /// The caller that turns has a body of `len` bytes, whatever has happened to the socket meanwhile.
     pub(crate) fn hand_placed(&self, len: usize, recipient: &mut dyn Recipient, turned: &Reactor) {
         let mut jobs = Jobs::new();
         let mut state = self.state.lock();
         recipient.take_placed(len);
-        state.served(len, turned, &mut jobs);
+        state.served(len, Some(turned), &mut jobs);
         let closed = state.closed;
         drop(state);
         if closed {
@@ -191,11 +187,11 @@ impl Core {
 
 impl State {
     /// A guest has a message of `len` bytes, and waits no longer.
-    fn served(&mut self, len: usize, turned: &Reactor, jobs: &mut Jobs) {
+    fn served(&mut self, len: usize, turned: Option<&Reactor>, jobs: &mut Jobs) {
         self.stats.received(len);
         self.unregister(Waiting::Guest(Direction::Recv));
         // Whoever has received may answer.
-        self.announce(Some(turned), jobs);
+        self.announce(turned, jobs);
     }
 }
 
@@ -289,14 +285,12 @@ impl<W: Want> Recipient for Caller<'_, W> {
 mod tests {
     use std::io::Write;
     use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::{Link, Patience};
+    use super::super::Patience;
     use super::*;
     use crate::address::{BindAddress, IpcName};
     use crate::engine::Engine;
-    use crate::engine::source::Source;
     use crate::engine::turns::tests::wait_until;
     use crate::limits::{BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES};
     use crate::options::Options;
@@ -405,43 +399,6 @@ mod tests {
         assert_eq!(rest.sum::<usize>(), behind * body.len());
         assert!(matches!(pull.recv(Patience::Never), Err(Error::WouldBlock)));
         drop(pull.begin_close());
-    }
-
-    #[test]
-    fn an_answer_is_awaited_from_the_only_peer_after_speaking_to_it() {
-        let asks = Socket::new(Protocol::Req, Mode::Cooked);
-        let answerers = [(); 2].map(|()| Socket::new(Protocol::Rep, Mode::Cooked));
-        let connect = |answerer: &Socket| {
-            let place = answerer.bind("tcp://127.0.0.1:0").expect("a port");
-            asks.connect(place.address()).expect("an address");
-        };
-        let pipes = || asks.core().state.lock().pipes.len();
-        connect(&answerers[0]);
-        wait_until("a pipe", || pipes() == 1);
-        let link = {
-            let state = asks.core().state.lock();
-            state.pipes.iter().find_map(|pipe| match &pipe.link {
-                Link::Stream(connection) => Some(Arc::clone(connection)),
-                Link::Inproc(_) => None,
-            })
-        };
-        let connection = link.expect("a connection");
-        let mut sight = Sight { take: Some(|_: Taken<'_>| ()), taken: None };
-        let mut caller = Caller { socket: asks.core(), want: &mut sight, is_served: false };
-        asks.send("?").expect("a peer");
-        assert!(connection.brings_answer(&caller));
-        answerers[0].recv().expect("a question");
-        answerers[0].send("!").expect("the asker");
-        asks.recv().expect("an answer");
-        assert!(!connection.brings_answer(&caller), "it was heard");
-        asks.send("?").expect("a peer");
-        assert!(connection.brings_answer(&caller));
-        caller.is_served = true;
-        assert!(!connection.brings_answer(&caller), "it is not waited for");
-        caller.is_served = false;
-        connect(&answerers[1]);
-        wait_until("another", || pipes() == 2);
-        assert!(!connection.brings_answer(&caller), "another may answer");
     }
 
     /// Nobody would notice but those who look at the time.

@@ -1,6 +1,7 @@
 //! Waiting: blocked callers, polls over several sockets, readiness descriptors.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,21 +50,21 @@ impl Patience {
     }
 
     /// The waiting begins, with the socket's timeout option.
-    fn begin(&mut self, timeout: Option<Duration>) {
+    pub(super) fn begin(&mut self, timeout: Option<Duration>) {
         if let Patience::AsSet { interruptible } = *self {
             *self = Patience::for_timeout(timeout, interruptible);
         }
     }
 
     /// `None` waits for ever.
-    fn deadline(self) -> Option<Instant> {
+    pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Patience::Until { deadline, .. } => deadline,
             Patience::Never | Patience::AsSet { .. } => None,
         }
     }
 
-    fn is_interruptible(self) -> bool {
+    pub(super) fn is_interruptible(self) -> bool {
         matches!(self, Patience::Until { interruptible: true, .. } | Patience::AsSet { interruptible: true })
     }
 }
@@ -198,6 +199,12 @@ impl Core {
             }
         }
         let reactor = if has_network { self.only_reactor() } else { None };
+        // Only who receives has a recipient.
+        if let (Some(reactor), Some(recipient)) = (reactor, recipient.as_deref_mut())
+            && let ControlFlow::Break(waited) = self.wait_directly(reactor, patience, recipient)?
+        {
+            return Ok(waited);
+        }
         let mut bed = Bed::make(reactor)?;
         let (timeout, registered) = self.open_state(|state| {
             // What happened since the caller looked would not be announced to it.
@@ -210,6 +217,7 @@ impl Core {
         })?;
         patience.begin(timeout);
         let Some((waiting, wake_at)) = registered else { return Ok(None) };
+        self.watch_input();
         let deadline = patience.deadline();
         let slept = if deadline.is_some_and(|at| at <= Instant::now()) {
             Park::TimedOut
@@ -328,25 +336,28 @@ impl Core {
     /// The readiness descriptor of a direction (NN_SNDFD, NN_RCVFD): readable exactly while the operation could
     /// proceed, the same for the life of the socket.
     pub(crate) fn descriptor(&self, recv: bool) -> Result<RawFd, Error> {
-        self.open_state(|state| {
+        let descriptor = self.open_state(|state| {
             let ready = state.pattern.readiness();
             state.recv_level.set(ready.recv);
             state.send_level.set(ready.send);
             let level = if recv { &mut state.recv_level } else { &mut state.send_level };
             level.descriptor()
-        })?
-        .map_err(|error| Error::os("create", "a readiness descriptor", error))
+        })?;
+        self.watch_input();
+        descriptor.map_err(|error| Error::os("create", "a readiness descriptor", error))
     }
 
     /// Whether send and receive could proceed now; `None` when the socket is closed.
     pub(crate) fn readiness(&self) -> Option<Readiness> {
+        // Who asks will ask again, or wait.
+        self.watch_input();
         self.open_state(|state| state.pattern.readiness()).ok()
     }
 
     /// Has `waker` woken when one of the directions becomes ready, or the socket closed. Returns a number for
     /// [`unwatch`](Core::unwatch), or `None` when that is so already.
     pub(crate) fn watch(&self, recv: bool, send: bool, waker: Waker) -> Option<u64> {
-        self.open_state(|state| {
+        let watcher = self.open_state(|state| {
             let ready = state.pattern.readiness();
             if ready.recv && recv || ready.send && send {
                 return None;
@@ -355,8 +366,9 @@ impl Core {
             let id = state.next_watcher;
             state.watchers.push(Watcher { id, send, recv, waker });
             Some(id)
-        })
-        .unwrap_or(None)
+        });
+        self.watch_input();
+        watcher.unwrap_or(None)
     }
 
     pub(crate) fn unwatch(&self, id: u64) {
@@ -373,7 +385,7 @@ impl State {
         }
     }
 
-    fn timeout(&self, direction: Direction) -> Option<Duration> {
+    pub(super) fn timeout(&self, direction: Direction) -> Option<Duration> {
         match direction {
             Direction::Send => self.options.send_timeout,
             Direction::Recv => self.options.recv_timeout,
@@ -388,12 +400,17 @@ impl State {
     }
 
     fn register(&mut self, direction: Direction, bed: &Bed<'_>) -> Waiting {
-        self.blocked += 1;
         if let Bed::Seat(_, reactor) = bed {
-            self.guests(direction).add(reactor);
-            return Waiting::Guest(direction);
+            return self.register_guest(direction, reactor);
         }
+        self.blocked += 1;
         Waiting::Queued(direction, self.waiters(direction).add(bed.waker()))
+    }
+
+    pub(super) fn register_guest(&mut self, direction: Direction, reactor: &Arc<Reactor>) -> Waiting {
+        self.blocked += 1;
+        self.guests(direction).add(reactor);
+        Waiting::Guest(direction)
     }
 
     /// Takes back a registration. True says that a wake-up may have been meant for this caller: if it is not used, it goes
@@ -409,7 +426,7 @@ impl State {
         }
     }
 
-    fn can_proceed(&self, direction: Direction) -> bool {
+    pub(super) fn can_proceed(&self, direction: Direction) -> bool {
         let ready = self.pattern.readiness();
         match direction {
             Direction::Send => ready.send,

@@ -1,0 +1,231 @@
+//! Direct reading: who waits for what only this connection can bring reads it there, and the reactor ignores the
+//! descriptor meanwhile. That saves the way through the poll, and nobody has to turn.
+//!
+//! The caller that is served will be back in a moment, so the reactor goes on ignoring the connection until the lease is
+//! over, or somebody else wants to know of input: [`watch_input`](Connection::watch_input).
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Connection, Phase, Reading};
+use crate::engine::source::{Notice, Recipient};
+use crate::engine::tempo::may_spin;
+use crate::engine::trial::Trial;
+use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, SPIN_IF_WAITED_BELOW, SPIN_LOOKS_PER_YIELD, SPIN_MAX};
+
+/// What a connection knows of those who read directly.
+#[derive(Debug, Default)]
+pub(super) struct Direct {
+    /// Somebody is at it: nobody else reads.
+    pub(super) is_at_work: bool,
+    /// The reactor was told to ignore the connection, and nobody here has told it otherwise.
+    is_on: bool,
+    /// Somebody came since the lease began.
+    was_used: bool,
+    /// To read into, while it is on.
+    buffer: Vec<u8>,
+    last_began: Option<Instant>,
+    trial: Trial,
+    spinning: Trial,
+}
+
+/// The right, and the duty, to read a connection directly: [`wait`](Reader::wait) or [`give_up`](Reader::give_up).
+#[must_use]
+pub(crate) struct Reader {
+    connection: Arc<Connection>,
+    buffer: Vec<u8>,
+    began: Instant,
+    spins: bool,
+}
+
+/// How direct reading ended.
+#[derive(Debug)]
+pub(crate) enum Directly {
+    /// The recipient has its message.
+    Served,
+    /// There is something else to do, or there was nothing for too long.
+    Otherwise,
+    /// A signal handler ran.
+    Interrupted,
+}
+
+impl Connection {
+    /// The right to read, if that is likely to bring just the message that the caller waits for, and soon. From here on
+    /// input is not watched.
+    pub(crate) fn read_directly(self: &Arc<Self>, now: Instant) -> Option<Reader> {
+        if !self.outbound.awaits_answer() || self.inbound.is_full() || self.is_signed() {
+            return None;
+        }
+        let mut reading = self.reading.lock();
+        let last_began = reading.direct.last_began.replace(now);
+        let since = last_began.map_or(Duration::MAX, |began| now.saturating_duration_since(began));
+        let is_fit = matches!(reading.phase, Phase::Open { .. })
+            && reading.leftover.is_empty()
+            && !reading.hung_up
+            && !reading.last_was_large
+            && !reading.decoder.is_mid_frame();
+        let direct = &mut reading.direct;
+        if !is_fit || direct.is_at_work || since >= DIRECT_LEASE {
+            return None;
+        }
+        let is_watched = self.is_watched.load(Ordering::SeqCst);
+        if direct.is_on && is_watched {
+            // Somebody else wanted to know of input.
+            direct.is_on = false;
+            direct.trial.ended(false);
+        }
+        if !direct.trial.takes() {
+            return None;
+        }
+        if is_watched {
+            if direct.buffer.try_reserve_exact(DIRECT_READ_BYTES).is_err() {
+                return None;
+            }
+            if !self.stream.leave_to_reader(self.reactor.registry(), *self.token.get()?) {
+                return None;
+            }
+            // In this order: whoever finds it set believes that the reactor looks.
+            self.is_watched.store(false, Ordering::SeqCst);
+            direct.is_on = true;
+            if self.outbound.is_blocked() {
+                drop(reading);
+                self.watch_input();
+                return None;
+            }
+            if reading.timer.is_none() {
+                reading.timer = Some(self.add_timer(now + DIRECT_LEASE));
+            }
+        }
+        let direct = &mut reading.direct;
+        direct.is_at_work = true;
+        direct.was_used = true;
+        let spins = since < SPIN_IF_WAITED_BELOW && may_spin() && direct.spinning.takes();
+        let buffer = std::mem::take(&mut direct.buffer);
+        Some(Reader { connection: Arc::clone(self), buffer, began: now, spins })
+    }
+
+    /// The reactor looks for input again, if it does not. Anybody may say so at any time: two never read at once.
+    pub(crate) fn watch_input(&self) {
+        if self.is_watched.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let write = !self.stream.watches_writability_on_demand();
+        self.watch_writability(write);
+        if !write && self.outbound.is_blocked() {
+            self.watch_writability(true);
+        }
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::SeqCst)
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn is_read_directly(&self) -> bool {
+        self.reading.lock().direct.is_at_work
+    }
+
+    /// A lease is over: the reactor looks for input again unless somebody is at work here, or was since it began.
+    pub(super) fn end_lease(&self, now: Instant) {
+        let mut reading = self.reading.lock();
+        let direct = &mut reading.direct;
+        let is_used = std::mem::take(&mut direct.was_used) || direct.is_at_work;
+        if is_used && !self.is_watched.load(Ordering::SeqCst) {
+            reading.timer = Some(self.add_timer(now + DIRECT_LEASE));
+            return;
+        }
+        direct.is_on = false;
+        direct.buffer = Vec::new();
+        drop(reading);
+        self.watch_input();
+    }
+}
+
+impl Reader {
+    /// Sleeps until something comes, for [`DIRECT_WAIT_MAX`](crate::limits::DIRECT_WAIT_MAX) at most, and hands it to
+    /// `recipient` if it is one message. What else comes goes the usual way.
+    pub(crate) fn wait(self, recipient: &mut dyn Recipient) -> Directly {
+        let Reader { connection, mut buffer, began, spins } = self;
+        let (read, found) = connection.receive(&mut buffer, began, spins);
+        let mut reading = connection.reading.lock();
+        let reading = &mut *reading;
+        reading.direct.is_at_work = false;
+        if let Some(found) = found {
+            reading.direct.spinning.ended(found);
+        }
+        match read {
+            Ok(()) if connection.hand_sole(reading, &buffer, recipient, None) => {
+                reading.direct.trial.ended(true);
+                reading.direct.buffer = buffer;
+                return Directly::Served;
+            }
+            Ok(()) if matches!(reading.phase, Phase::Open { .. }) => {
+                // Nothing at all is the end of the stream, which is found again.
+                reading.leftover = buffer;
+                reading.leftover_at = 0;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                reading.direct.buffer = buffer;
+                return Directly::Interrupted;
+            }
+            Ok(()) | Err(_) => (),
+        }
+        connection.end_direct(reading);
+        Directly::Otherwise
+    }
+
+    /// There is something else to do first.
+    pub(crate) fn give_up(self) {
+        let mut reading = self.connection.reading.lock();
+        reading.direct.is_at_work = false;
+        self.connection.end_direct(&mut reading);
+    }
+}
+
+impl Connection {
+    /// Reads what is there, or the first that comes; and whether it was found by spinning, if that was tried.
+    fn receive(&self, buffer: &mut Vec<u8>, began: Instant, spins: bool) -> (io::Result<()>, Option<bool>) {
+        let spun = if spins { self.reactor.alone(|| self.spin(buffer, began)) } else { None };
+        match spun {
+            Some(Some(read)) => (read, Some(true)),
+            Some(None) => (self.stream.receive(buffer, true), Some(false)),
+            None => (self.stream.receive(buffer, true), None),
+        }
+    }
+
+    /// Looks for a bounded time.
+    fn spin(&self, buffer: &mut Vec<u8>, began: Instant) -> Option<io::Result<()>> {
+        let mut looks: usize = 0;
+        while began.elapsed() < SPIN_MAX {
+            match self.stream.receive(buffer, false) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                read => return Some(read),
+            }
+            looks += 1;
+            if looks.is_multiple_of(SPIN_LOOKS_PER_YIELD) {
+                // Whom it waits for may have to run on this processor.
+                std::thread::yield_now();
+            }
+        }
+        None
+    }
+
+    /// Direct reading was in vain.
+    fn end_direct(&self, reading: &mut Reading) {
+        reading.direct.is_on = false;
+        reading.direct.trial.ended(false);
+        if reading.phase == Phase::Closed {
+            return;
+        }
+        self.watch_input();
+        // Input that was read is no event.
+        if !reading.leftover.is_empty()
+            && let Some(me) = self.me.upgrade()
+        {
+            me.tell(Notice::Resume);
+        }
+    }
+}

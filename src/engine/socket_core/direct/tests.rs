@@ -1,0 +1,350 @@
+//! With a peer that speaks when it is told to.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use socket2::{SockAddr, Socket, Type};
+
+use super::*;
+use crate::address::{BindAddress, Dialect, Rules};
+use crate::engine::Engine;
+use crate::engine::source::{Notice, Task};
+use crate::engine::turns::tests::wait_until;
+use crate::engine::waiters::Waker;
+use crate::limits::{DIRECT_READ_BYTES, TRIAL_PENALTY_MAX};
+use crate::message::Message;
+use crate::options::Options;
+use crate::sys::Parker;
+use crate::{Mode, Protocol};
+
+fn patience() -> Patience {
+    Patience::for_timeout(Some(Duration::from_secs(30)), false)
+}
+
+/// A socket that converses, and the other end of its connection.
+struct Talk {
+    core: Arc<Core>,
+    engine: Engine,
+    peer: Socket,
+    place: SockAddr,
+    /// The protocol of the peer, as its header says.
+    number: u8,
+    _folder: tempfile::TempDir,
+}
+
+impl Talk {
+    /// One over tcp and one over ipc, each used to direct reading.
+    fn both(protocol: Protocol, number: u8) -> [Talk; 2] {
+        [true, false].map(|is_tcp| {
+            let engine = Engine::new(1).expect("descriptors");
+            let core = Core::new(protocol, Mode::Cooked, Options::default(), Some(engine.clone()));
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("socket");
+            let address =
+                if is_tcp { "tcp://127.0.0.1:0".to_owned() } else { format!("ipc://{}", path.display()) };
+            let rules = Rules { ipv4_only: true, dialect: Dialect::Rust };
+            let address = BindAddress::parse(address, &rules).expect("an address");
+            let (_, bound) = core.bind(&address).expect("a place");
+            let place = match bound.strip_prefix("tcp://") {
+                Some(bound) => bound.parse::<std::net::SocketAddr>().expect("what was bound").into(),
+                None => SockAddr::unix(path).expect("a path"),
+            };
+            let peer = connect(&place, number);
+            let mut talk = Talk { core, engine, peer, place, number, _folder: folder };
+            talk.wait_for_pipes(1);
+            talk.converse();
+            talk
+        })
+    }
+
+    fn pairs() -> [Talk; 2] {
+        Talk::both(Protocol::Pair, 16)
+    }
+
+    /// Until direct reading is what the connection is used to.
+    fn converse(&mut self) {
+        wait_until("it reads directly", || {
+            self.exchange();
+            !self.is_watched()
+        });
+    }
+
+    fn connection(&self) -> Arc<Connection> {
+        Arc::clone(self.core.state.lock().pipes.only_stream().expect("one connection"))
+    }
+
+    fn is_watched(&self) -> bool {
+        self.connection().is_watched()
+    }
+
+    fn wait_for_pipes(&self, count: usize) {
+        wait_until("pipes come or go", || self.core.state.lock().pipes.len() == count);
+    }
+
+    fn wait_for_callers(&self, count: usize) {
+        wait_until("callers wait", || self.core.state.lock().blocked == count);
+    }
+
+    fn recv(&self) -> Result<Message, Error> {
+        self.core.recv(patience())
+    }
+
+    fn is_there_a_message(&self) -> bool {
+        self.core.state.lock().pattern.readiness().recv
+    }
+
+    fn frame(&self, body: &[u8]) -> Vec<u8> {
+        let kind: &[u8] = if self.place.is_unix() { &[1] } else { &[] };
+        [kind, &(body.len() as u64).to_be_bytes(), body].concat()
+    }
+
+    fn say(&self, body: &[u8]) {
+        (&self.peer).write_all(&self.frame(body)).expect("room");
+    }
+
+    /// A question, which the peer takes.
+    fn ask(&self) {
+        self.core.send_body(b"?", patience()).expect("room");
+        let mut question = self.frame(b"?");
+        (&self.peer).read_exact(&mut question).expect("it comes");
+        assert_eq!(question, self.frame(b"?"));
+    }
+
+    /// A question, somebody who waits for the answer, and what happens meanwhile.
+    fn ask_and(&self, happens: impl FnOnce()) -> Result<Message, Error> {
+        self.ask();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| self.recv());
+            self.wait_for_callers(1);
+            happens();
+            waiting.join().expect("no panic")
+        })
+    }
+
+    fn exchange(&self) {
+        let answer = self.ask_and(|| self.say(b"!"));
+        assert_eq!(answer.expect("an answer").body(), b"!");
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        let _ = self.core.begin_close();
+    }
+}
+
+fn connect(place: &SockAddr, number: u8) -> Socket {
+    let mut peer = Socket::new(place.domain(), Type::STREAM, None).expect("a socket");
+    peer.connect(place).expect("a listener");
+    peer.write_all(&[0, b'S', b'P', 0, 0, number, 0, 0]).expect("room");
+    peer.read_exact(&mut [0; 8]).expect("a header");
+    peer
+}
+
+#[test]
+fn an_answer_from_the_only_peer_is_read_without_turning() {
+    for talk in Talk::pairs() {
+        let turns = || talk.engine.reactor().turns();
+        // On a loaded machine some wait too long for that.
+        wait_until("twenty answers cost less than twenty turns", || {
+            let before = turns();
+            (0..20).for_each(|_| talk.exchange());
+            turns() - before < 20
+        });
+        let stats = talk.core.statistics().expect("an open socket");
+        assert_eq!(stats.messages_received, stats.messages_sent);
+    }
+}
+
+#[test]
+fn whoever_else_wants_to_know_of_input_has_it_watched() {
+    let looks: [fn(&Talk); 4] = [
+        |talk| assert!(talk.core.recv(Patience::Never).is_err(), "there is nothing"),
+        |talk| assert!(!talk.core.readiness().expect("an open socket").recv),
+        |talk| {
+            let waker = Waker::Thread(Parker::current().expect("descriptors"));
+            let watcher = talk.core.watch(true, false, waker).expect("nothing is there");
+            talk.core.unwatch(watcher);
+        },
+        |talk| assert!(talk.core.descriptor(true).is_ok()),
+    ];
+    for mut talk in Talk::pairs() {
+        for look in looks {
+            talk.converse();
+            look(&talk);
+            assert!(talk.is_watched());
+            talk.say("unasked".as_bytes());
+            wait_until("it is read", || talk.is_there_a_message());
+            assert_eq!(talk.recv().expect("a message").body(), b"unasked");
+        }
+        // Somebody may look at the descriptor at any time.
+        (0..3).for_each(|_| talk.exchange());
+        assert!(talk.is_watched());
+    }
+}
+
+#[test]
+fn what_comes_while_nobody_is_there_is_read_when_the_lease_is_over() {
+    for talk in Talk::pairs() {
+        talk.say(b"unasked");
+        wait_until("it is read", || talk.is_there_a_message());
+        assert!(talk.is_watched());
+        assert_eq!(talk.recv().expect("a message").body(), b"unasked");
+    }
+}
+
+#[test]
+fn what_is_not_just_one_message_goes_the_usual_way() {
+    for mut talk in Talk::pairs() {
+        let long = vec![7; DIRECT_READ_BYTES];
+        for bodies in [&[&b"a"[..], b"b"][..], &[&long], &[&long, b"b", &long], &[b""]] {
+            let frames: Vec<u8> = bodies.iter().flat_map(|body| talk.frame(body)).collect();
+            for cut in [0, 1, frames.len() / 2, frames.len() - 1] {
+                talk.converse();
+                let (first, rest) = frames.split_at(cut);
+                let answer = talk.ask_and(|| {
+                    (&talk.peer).write_all(first).expect("room");
+                    thread::yield_now();
+                    (&talk.peer).write_all(rest).expect("room");
+                });
+                assert_eq!(answer.expect("the first").body(), bodies[0]);
+                for body in &bodies[1..] {
+                    assert_eq!(&talk.recv().expect("the next").body(), body);
+                }
+                assert!(!talk.is_there_a_message());
+            }
+        }
+    }
+}
+
+#[test]
+fn who_waits_too_long_waits_where_everything_reaches_it() {
+    for talk in Talk::pairs() {
+        let answer = talk.ask_and(|| {
+            wait_until("it is watched", || talk.is_watched());
+            talk.wait_for_callers(1);
+            talk.say(b"late");
+        });
+        assert_eq!(answer.expect("an answer").body(), b"late");
+        assert!(!talk.connection().is_read_directly());
+    }
+}
+
+#[test]
+fn the_end_of_the_peer_is_noticed_by_who_reads_and_without_one() {
+    for mut talk in Talk::pairs() {
+        talk.peer.shutdown(Shutdown::Both).expect("a connection");
+        talk.wait_for_pipes(0);
+        let another = |talk: &Talk| {
+            let peer = connect(&talk.place, talk.number);
+            talk.wait_for_pipes(1);
+            peer
+        };
+        talk.peer = another(&talk);
+        talk.converse();
+        let mut peer = None;
+        let answer = talk.ask_and(|| {
+            talk.peer.shutdown(Shutdown::Both).expect("a connection");
+            talk.wait_for_pipes(0);
+            peer.insert(another(&talk)).write_all(&talk.frame(b"from another")).expect("room");
+        });
+        assert_eq!(answer.expect("a message").body(), b"from another");
+        talk.peer = peer.expect("another");
+        talk.exchange();
+    }
+}
+
+#[test]
+fn a_close_ends_direct_reading() {
+    for talk in Talk::pairs() {
+        let answer = talk.ask_and(|| {
+            let deadline = talk.core.begin_close().expect("an open socket");
+            talk.core.finish_close(deadline);
+        });
+        assert!(matches!(answer, Err(Error::Closed)));
+    }
+}
+
+#[test]
+fn callers_beside_the_one_that_reads_are_served_too() {
+    for talk in Talk::pairs() {
+        let mut bodies = thread::scope(|scope| {
+            let answer = |_| scope.spawn(|| talk.recv().expect("an answer").body().to_vec());
+            talk.ask();
+            let callers = [0; 3].map(answer);
+            talk.wait_for_callers(3);
+            for body in ["a", "b", "c"] {
+                talk.say(body.as_bytes());
+            }
+            callers.map(|caller| caller.join().expect("no panic"))
+        });
+        bodies.sort();
+        assert_eq!(bodies, [b"a", b"b", b"c"]);
+        assert!(talk.is_watched());
+    }
+}
+
+#[test]
+fn a_second_peer_is_heard() {
+    for mut talk in Talk::both(Protocol::Bus, 112) {
+        for _ in 0..10 {
+            talk.converse();
+            let mut another = None;
+            let answer = talk.ask_and(|| {
+                let peer = another.insert(connect(&talk.place, talk.number));
+                talk.wait_for_pipes(2);
+                peer.write_all(&talk.frame(b"from another")).expect("room");
+            });
+            assert_eq!(answer.expect("a message").body(), b"from another");
+            talk.say(b"from the first");
+            assert_eq!(talk.recv().expect("a message").body(), b"from the first");
+            drop(another);
+            talk.wait_for_pipes(1);
+        }
+    }
+}
+
+#[test]
+fn a_full_wire_is_watched() {
+    let body = vec![7; 8 << 20];
+    for talk in Talk::pairs() {
+        // The caller writes it, as far as the wire takes it.
+        talk.core.send_body(&body, Patience::Never).expect("room");
+        assert!(talk.is_watched());
+        let reader = || talk.connection().read_directly(Instant::now());
+        assert!((0..=TRIAL_PENALTY_MAX).all(|_| reader().is_none()), "it stays so");
+        let frame = talk.frame(&body);
+        let mut read = vec![0; frame.len()];
+        (&talk.peer).read_exact(&mut read).expect("what waits follows when the wire has room");
+        assert_eq!(read, frame);
+        talk.exchange();
+    }
+}
+
+#[test]
+fn two_never_read_at_once() {
+    for mut talk in Talk::pairs() {
+        talk.converse();
+        talk.ask();
+        let connection = talk.connection();
+        let mut reader = None;
+        wait_until("it may be read", || {
+            reader = connection.read_directly(Instant::now());
+            reader.is_some()
+        });
+        assert!(connection.read_directly(Instant::now()).is_none());
+        talk.say(b"!");
+        // As if its event had been on the way.
+        Arc::clone(&connection).tell(Notice::Resume);
+        let done = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&done);
+        talk.engine.reactor().submit(Task::Run(Box::new(move |_| told.store(true, Ordering::SeqCst))));
+        wait_until("both are done", || done.load(Ordering::SeqCst));
+        assert!(!talk.is_there_a_message(), "the reader will find it");
+        reader.expect("a reader").give_up();
+        wait_until("it is read", || talk.is_there_a_message());
+    }
+}
