@@ -20,6 +20,8 @@ use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, SPIN_IF_WAITED_BELOW, SPIN_
 pub(super) struct Direct {
     /// Somebody is at it: nobody else reads.
     pub(super) is_at_work: bool,
+    /// Somebody else was called to read meanwhile, and will not be again for what lies there.
+    pub(super) was_called: bool,
     /// The reactor was told to ignore the connection, and nobody here has told it otherwise.
     is_on: bool,
     /// Somebody came since the lease began.
@@ -80,16 +82,14 @@ impl Connection {
             return None;
         }
         if is_watched {
-            if direct.buffer.try_reserve_exact(DIRECT_READ_BYTES).is_err() {
-                return None;
-            }
             if !self.stream.leave_to_reader(self.reactor.registry(), *self.token.get()?) {
                 return None;
             }
             // In this order: whoever finds it set believes that the reactor looks.
             self.is_watched.store(false, Ordering::SeqCst);
             direct.is_on = true;
-            if self.outbound.is_blocked() {
+            let has_memory = direct.buffer.try_reserve_exact(DIRECT_READ_BYTES).is_ok();
+            if !has_memory || self.outbound.is_blocked() {
                 drop(reading);
                 self.watch_input();
                 return None;
@@ -152,7 +152,7 @@ impl Reader {
         let (read, found) = connection.receive(&mut buffer, began, spins);
         let mut reading = connection.reading.lock();
         let reading = &mut *reading;
-        reading.direct.is_at_work = false;
+        connection.end_work(reading);
         if let Some(found) = found {
             reading.direct.spinning.ended(found);
         }
@@ -180,7 +180,7 @@ impl Reader {
     /// There is something else to do first.
     pub(crate) fn give_up(self) {
         let mut reading = self.connection.reading.lock();
-        reading.direct.is_at_work = false;
+        self.connection.end_work(&mut reading);
         self.connection.end_direct(&mut reading);
     }
 }
@@ -211,6 +211,16 @@ impl Connection {
             }
         }
         None
+    }
+
+    /// Others may read again, and do if they were called for something that came behind what was read here.
+    fn end_work(&self, reading: &mut Reading) {
+        reading.direct.is_at_work = false;
+        if std::mem::take(&mut reading.direct.was_called)
+            && let Some(me) = self.me.upgrade()
+        {
+            me.tell(Notice::Resume);
+        }
     }
 
     /// Direct reading was in vain.

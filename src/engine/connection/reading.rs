@@ -32,7 +32,8 @@ impl Connection {
     pub(super) fn readable(self: &Arc<Self>, turn: &mut Turn<'_>) {
         let mut reading = self.reading.lock();
         if reading.direct.is_at_work {
-            // It will see to that, and have this called if there is more.
+            // Who is at it has this called again.
+            reading.direct.was_called = true;
             return;
         }
         let mut budget = READ_BYTES_PER_TURN;
