@@ -15,12 +15,12 @@ use parking_lot::{Mutex, MutexGuard};
 use super::outside::Outside;
 use super::source::{Ready, Recipient, Source, Sources, Task, Turn};
 use super::tails::Tails;
-use super::tempo::{Tempo, may_spin};
+use super::tempo::{self, Tempo, may_spin};
 use super::timers::TimerKey;
 pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Turns};
 use crate::frames::Frames;
-use crate::limits::{BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES, SPIN_LOOKS_PER_YIELD, SPIN_MAX};
+use crate::limits::{BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES};
 use alarms::Alarms;
 use inbox::Inbox;
 
@@ -325,15 +325,17 @@ impl Reactor {
             has_more: false,
             has_enough: false,
         };
-        let mut found = Ok(false);
-        if spin && !at_once {
-            found = Self::spin(poll, events, &mut turn.now);
-            tempo.spun(matches!(found, Ok(true)));
-        }
-        let polled = match found {
-            Ok(false) => poll.poll(events, timeout),
-            other => other.map(drop),
+        let found = if spin && !at_once {
+            let found = tempo::spin(&mut turn.now, || match poll.poll(events, Some(Duration::ZERO)) {
+                Ok(()) => (!events.is_empty()).then_some(Ok(())),
+                failed => Some(failed),
+            });
+            tempo.spun(matches!(found, Some(Ok(()))));
+            found
+        } else {
+            None
         };
+        let polled = found.unwrap_or_else(|| poll.poll(events, timeout));
         self.asleep.store(false, Ordering::SeqCst);
         if self.stop.load(Ordering::Relaxed) {
             // The I/O thread may sleep beside this one, and its call have woken this one.
@@ -370,28 +372,6 @@ impl Reactor {
         let source = self.sources.lock().get(token);
         if let Some(source) = source {
             source.ready(ready, turn);
-        }
-    }
-
-    /// Looks for events without sleeping, for a bounded time from `now` on, which is kept; whether there was something.
-    #[inline(never)]
-    fn spin(poll: &mut Poll, events: &mut Events, now: &mut Instant) -> io::Result<bool> {
-        let end = *now + SPIN_MAX;
-        let mut looks: usize = 0;
-        loop {
-            poll.poll(events, Some(Duration::ZERO))?;
-            if !events.is_empty() {
-                return Ok(true);
-            }
-            *now = Instant::now();
-            if *now >= end {
-                return Ok(false);
-            }
-            looks += 1;
-            if looks.is_multiple_of(SPIN_LOOKS_PER_YIELD) {
-                // Whom it waits for may have to run on this processor.
-                std::thread::yield_now();
-            }
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::trial::Trial;
 use crate::limits::{
-    GUEST_AWAY_MAX, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPINS_OF_A_SINK_MAX, WAKE_UP_COST,
+    GUEST_AWAY_MAX, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_LOOKS_PER_YIELD, SPIN_MAX,
+    SPINS_OF_A_SINK_MAX, WAKE_UP_COST,
 };
 
 /// Environment variable that switches spinning off when it is `0`; see [`set_spinning`].
@@ -115,10 +116,48 @@ pub(super) fn may_spin() -> bool {
     }
 }
 
+/// Spins: looks again and again, for a bounded time from `now` on, which is kept; what was found.
+#[inline(never)]
+pub(super) fn spin<T>(now: &mut Instant, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = *now + SPIN_MAX;
+    let mut looks: usize = 0;
+    loop {
+        let found = look();
+        if found.is_some() {
+            return found;
+        }
+        *now = Instant::now();
+        if *now >= end {
+            return None;
+        }
+        looks += 1;
+        if looks.is_multiple_of(SPIN_LOOKS_PER_YIELD) {
+            // Whom it waits for may have to run on this processor.
+            std::thread::yield_now();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::TRIAL_PENALTY_MAX;
+
+    #[test]
+    fn spinning_ends_when_something_is_found_or_in_time() {
+        let (mut now, mut looks) = (Instant::now(), 0);
+        let began = now;
+        let found = spin(&mut now, || {
+            looks += 1;
+            (looks == 3).then_some(looks)
+        });
+        assert_eq!((found, looks), (Some(3), 3));
+        assert!(now >= began);
+        let began = Instant::now();
+        let mut now = began;
+        assert_eq!(spin(&mut now, || None::<()>), None);
+        assert!(now.duration_since(began) >= SPIN_MAX, "gave up after {:?}", now.duration_since(began));
+    }
 
     #[test]
     fn only_brisk_conversations_spin() {

@@ -4,6 +4,7 @@
 //! The caller that is served will be back in a moment, so the reactor goes on ignoring the connection until the lease is
 //! over, or somebody else wants to know of input: [`watch_input`](Connection::watch_input).
 
+use std::hint::cold_path;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, Phase, Reading};
 use crate::engine::source::{Notice, Recipient};
-use crate::engine::tempo::may_spin;
+use crate::engine::tempo::{self, may_spin};
 use crate::engine::trial::Trial;
-use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, SPIN_IF_WAITED_BELOW, SPIN_LOOKS_PER_YIELD, SPIN_MAX};
+use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, SPIN_IF_WAITED_BELOW};
 
 /// What a connection knows of those who read directly.
 #[derive(Debug, Default)]
@@ -56,6 +57,7 @@ pub(crate) enum Directly {
 impl Connection {
     /// The right to read, if that is likely to bring just the message that the caller waits for, and soon. From here on
     /// input is not watched.
+    #[inline(always)]
     pub(crate) fn read_directly(self: &Arc<Self>, now: Instant) -> Option<Reader> {
         if !self.outbound.awaits_answer() || self.inbound.is_full() || self.is_signed() {
             return None;
@@ -70,18 +72,22 @@ impl Connection {
             && !reading.decoder.is_mid_frame();
         let direct = &mut reading.direct;
         if !is_fit || direct.is_at_work || since >= DIRECT_LEASE {
+            cold_path();
             return None;
         }
         let is_watched = self.is_watched.load(Ordering::SeqCst);
         if direct.is_on && is_watched {
             // Somebody else wanted to know of input.
+            cold_path();
             direct.is_on = false;
             direct.trial.ended(false);
         }
         if !direct.trial.takes() {
+            cold_path();
             return None;
         }
         if is_watched {
+            cold_path();
             if !self.stream.leave_to_reader(self.reactor.registry(), *self.token.get()?) {
                 return None;
             }
@@ -147,6 +153,7 @@ impl Connection {
 impl Reader {
     /// Sleeps until something comes, for [`DIRECT_WAIT_MAX`](crate::limits::DIRECT_WAIT_MAX) at most, and hands it to
     /// `recipient` if it is one message. What else comes goes the usual way.
+    #[inline(always)]
     pub(crate) fn wait(self, recipient: &mut dyn Recipient) -> Directly {
         let Reader { connection, mut buffer, began, spins } = self;
         let (read, found) = connection.receive(&mut buffer, began, spins);
@@ -163,11 +170,13 @@ impl Reader {
                 return Directly::Served;
             }
             Ok(()) if matches!(reading.phase, Phase::Open { .. }) => {
+                cold_path();
                 // Nothing at all is the end of the stream, which is found again.
                 reading.leftover = buffer;
                 reading.leftover_at = 0;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                cold_path();
                 reading.direct.buffer = buffer;
                 return Directly::Interrupted;
             }
@@ -178,6 +187,7 @@ impl Reader {
     }
 
     /// There is something else to do first.
+    #[cold]
     pub(crate) fn give_up(self) {
         let mut reading = self.connection.reading.lock();
         self.connection.end_work(&mut reading);
@@ -187,8 +197,14 @@ impl Reader {
 
 impl Connection {
     /// Reads what is there, or the first that comes; and whether it was found by spinning, if that was tried.
+    #[inline]
     fn receive(&self, buffer: &mut Vec<u8>, began: Instant, spins: bool) -> (io::Result<()>, Option<bool>) {
-        let spun = if spins { self.reactor.alone(|| self.spin(buffer, began)) } else { None };
+        let mut now = began;
+        let look = || match self.stream.receive(buffer, false) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            read => Some(read),
+        };
+        let spun = if spins { self.reactor.alone(|| tempo::spin(&mut now, look)) } else { None };
         match spun {
             Some(Some(read)) => (read, Some(true)),
             Some(None) => (self.stream.receive(buffer, true), Some(false)),
@@ -196,34 +212,20 @@ impl Connection {
         }
     }
 
-    /// Looks for a bounded time.
-    fn spin(&self, buffer: &mut Vec<u8>, began: Instant) -> Option<io::Result<()>> {
-        let mut looks: usize = 0;
-        while began.elapsed() < SPIN_MAX {
-            match self.stream.receive(buffer, false) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                read => return Some(read),
-            }
-            looks += 1;
-            if looks.is_multiple_of(SPIN_LOOKS_PER_YIELD) {
-                // Whom it waits for may have to run on this processor.
-                std::thread::yield_now();
-            }
-        }
-        None
-    }
-
     /// Others may read again, and do if they were called for something that came behind what was read here.
+    #[inline]
     fn end_work(&self, reading: &mut Reading) {
         reading.direct.is_at_work = false;
         if std::mem::take(&mut reading.direct.was_called)
             && let Some(me) = self.me.upgrade()
         {
+            cold_path();
             me.tell(Notice::Resume);
         }
     }
 
     /// Direct reading was in vain.
+    #[cold]
     fn end_direct(&self, reading: &mut Reading) {
         reading.direct.is_on = false;
         reading.direct.trial.ended(false);
