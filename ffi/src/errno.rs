@@ -14,6 +14,7 @@ use crate::symbol::{EFSM, ETERM};
 pub(crate) struct Errno(pub(crate) c_int);
 
 impl From<Error> for Errno {
+    #[cold]
     fn from(error: Error) -> Self {
         Errno(match cause(&error) {
             Cause::Closed => libc::EBADF,

@@ -33,6 +33,7 @@ impl Failure for () {
 /// overwrites it.
 ///
 /// A panic would abort the program at the boundary; it is a defect of ours, reported as ENOTRECOVERABLE.
+#[inline]
 pub(crate) fn guard<T: Failure>(body: impl FnOnce() -> Result<T, Errno>) -> T {
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => return value,

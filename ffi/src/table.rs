@@ -325,6 +325,7 @@ pub(crate) fn find(number: c_int) -> Result<Held<'static>, Errno> {
 }
 
 /// The error of a call that found these sockets closed, see [`Table::closed`].
+#[cold]
 pub(crate) fn closed(entries: &[&Entry], timeout: Wait) -> Errno {
     existing().map_or(Errno(libc::EBADF), |table| table.closed(entries, timeout))
 }

@@ -87,6 +87,7 @@ pub unsafe extern "C" fn nn_sendmsg(s: c_int, msghdr: *const nn_msghdr, flags: c
 }
 
 /// Sends a body that is copied straight to where it leaves from, or not at all when it is large and the wire free.
+#[inline]
 fn send_plain(entry: &Entry, body: &[u8], flags: c_int) -> Result<c_int, Errno> {
     let wait = wait(flags);
     let len = check_len(body.len())?;
@@ -280,6 +281,7 @@ fn recv(entry: &Entry, flags: c_int) -> Result<Message, Errno> {
 }
 
 /// Receives a body into `place`, as far as that reaches; the length of all of it.
+#[inline]
 fn recv_into(entry: &Entry, flags: c_int, place: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
     let wait = wait(flags);
     compat::recv_into(&entry.socket, place, wait).map_err(|error| errno_of(error, entry, wait))
@@ -291,6 +293,7 @@ fn recv_with<R>(entry: &Entry, flags: c_int, take: impl FnOnce(&[u8]) -> R) -> R
     compat::recv_body(&entry.socket, wait, take).map_err(|error| errno_of(error, entry, wait))
 }
 
+#[cold]
 fn errno_of(error: Error, entry: &Entry, wait: Wait) -> Errno {
     match error {
         Error::Closed => table::closed(&[entry], patience(wait, entry.values.recv_timeout())),

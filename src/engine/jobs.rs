@@ -39,9 +39,12 @@ pub(crate) enum Job {
 #[derive(Default)]
 pub(crate) struct Jobs {
     first: Option<Job>,
-    /// Those behind it; empty while there is no first.
-    rest: Vec<Job>,
+    /// Those behind it; none while there is no first. To let go of nothing takes one look.
+    rest: Option<Box<Rest>>,
 }
+
+#[derive(Default)]
+struct Rest(Vec<Job>);
 
 impl Jobs {
     pub(crate) fn new() -> Self {
@@ -50,17 +53,22 @@ impl Jobs {
 
     #[inline]
     pub(crate) fn push(&mut self, job: Job) {
-        if self.first.is_none() { self.first = Some(job) } else { self.rest.push(job) }
+        if self.first.is_none() {
+            self.first = Some(job)
+        } else {
+            self.rest.get_or_insert_default().0.push(job)
+        }
     }
 
     /// How many wires are to be written to.
     pub(crate) fn wires(&self) -> usize {
         let is_write = |job: &&Job| matches!(job, Job::Flush(_) | Job::FlushSoon(_));
-        self.first.iter().chain(&self.rest).filter(is_write).count()
+        self.first.iter().chain(self.rest.iter().flat_map(|rest| &rest.0)).filter(is_write).count()
     }
 
     fn take(&mut self) -> impl Iterator<Item = Job> {
-        self.first.take().into_iter().chain(std::mem::take(&mut self.rest))
+        let rest = self.rest.take().map_or_else(Vec::new, |rest| rest.0);
+        self.first.take().into_iter().chain(rest)
     }
 }
 
@@ -72,13 +80,17 @@ impl Extend<Job> for Jobs {
 
 /// Does all of it. Called without any socket's lock.
 #[inline]
-pub(crate) fn run(jobs: &mut Jobs) {
+pub(crate) fn run(jobs: Jobs) {
     if jobs.first.is_some() {
         run_all(jobs);
+    } else {
+        // There is nothing in it, which need not be looked for again.
+        std::mem::forget(jobs);
     }
 }
 
-fn run_all(jobs: &mut Jobs) {
+#[inline(never)]
+fn run_all(mut jobs: Jobs) {
     let mut next = Jobs::new();
     for job in jobs.take() {
         run_one(job, &mut next);

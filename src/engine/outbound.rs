@@ -4,6 +4,7 @@
 //! it until what it took is written or the wire is full; otherwise one thread could take m1, lose the processor, and
 //! another's m2 would reach the wire first.
 
+use std::hint::cold_path;
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -64,6 +65,13 @@ pub(crate) struct Written {
     pub(crate) error: Option<io::Error>,
 }
 
+/// What is to be done after something was written, with the lock that says so.
+pub(crate) struct More<'a> {
+    queue: MutexGuard<'a, Queue>,
+    /// What it came to so far.
+    outcome: Written,
+}
+
 impl Outbound {
     pub(crate) fn new(bound: usize) -> Self {
         Outbound {
@@ -97,6 +105,7 @@ impl Outbound {
 
     /// The same, if the frame is to wait; `None` says that the caller has claimed the wire, and writes the frame itself:
     /// then it need not be copied. `frame` is how many bytes that would be, if it can be so.
+    #[inline]
     pub(crate) fn offer(
         &self,
         frame: impl FnOnce() -> Option<usize>,
@@ -104,6 +113,7 @@ impl Outbound {
     ) -> (Room, Option<Writer>) {
         let mut queue = self.queue.lock();
         if queue.dead {
+            cold_path();
             return (Room::Full, Some(Writer::Nobody));
         }
         self.listen(&mut queue);
@@ -276,29 +286,42 @@ impl Outbound {
         }
         let gone = all.saturating_sub(queue.flight.len());
         let outcome = self.written(&mut queue, gone, result);
-        if outcome.error.is_some() { outcome } else { self.write_on(queue, outcome, write) }
+        if outcome.error.is_some() { outcome } else { self.write_on(More { queue, outcome }, write) }
+    }
+
+    /// A claimed frame of `bytes` has left as a whole. `Some` if there is more to do: then call
+    /// [`write_on`](Outbound::write_on).
+    #[inline]
+    pub(crate) fn has_left(&self, bytes: usize) -> Option<More<'_>> {
+        let mut queue = self.queue.lock();
+        let outcome = self.written(&mut queue, bytes, Ok(()));
+        if !outcome.room && queue.is_at_rest() {
+            return None;
+        }
+        cold_path();
+        Some(More { queue, outcome })
     }
 
     /// Writes until nothing waits or the wire is full, unless another thread is already at it. `write` is one gather
     /// write on the descriptor.
     pub(crate) fn write_out(&self, write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> Written {
         let outcome = Written { room: false, blocked: false, tidy_later: false, error: None };
-        self.write_on(self.queue.lock(), outcome, write)
+        self.write_on(More { queue: self.queue.lock(), outcome }, write)
     }
 
-    /// Goes on writing, after what came to `outcome`.
-    fn write_on<'a>(
+    /// Goes on writing.
+    pub(crate) fn write_on<'a>(
         &'a self,
-        mut queue: MutexGuard<'a, Queue>,
-        mut outcome: Written,
+        more: More<'a>,
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> Written {
+        let More { mut queue, mut outcome } = more;
         loop {
             if queue.is_taken() || queue.dead {
                 return outcome;
             }
             if queue.is_empty() {
-                if !queue.tidying && (queue.waiting.holds_much() || queue.flight.holds_much()) {
+                if !queue.is_at_rest() {
                     queue.tidying = true;
                     outcome.tidy_later = true;
                 }
@@ -319,6 +342,7 @@ impl Outbound {
         }
     }
 
+    #[inline]
     fn written(&self, queue: &mut Queue, gone: usize, result: io::Result<()>) -> Written {
         // What was heard before counts no longer.
         self.heard.store(false, Ordering::Relaxed);
@@ -330,6 +354,13 @@ impl Queue {
     /// Whether a thread writes, or the wire is full.
     fn is_taken(&self) -> bool {
         self.writing || self.blocked
+    }
+
+    /// Whether nothing is to be done now or later.
+    #[inline]
+    fn is_at_rest(&self) -> bool {
+        let holds_much = self.waiting.holds_much() || self.flight.holds_much();
+        !self.is_taken() && self.is_empty() && (self.tidying || !holds_much)
     }
 
     /// Whether nothing is to be written, while nobody writes.
@@ -349,6 +380,7 @@ impl Queue {
     }
 
     /// `before` and `now` are the bytes that wait without and with the frame that is added.
+    #[inline]
     fn choose_writer(&mut self, before: usize, now: usize, flow: Flow) -> Writer {
         let wire = Wire { waiting: now, was_empty: before == 0, is_taken: self.is_taken() };
         self.pace.choose_writer(wire, flow, Instant::now)
@@ -377,6 +409,7 @@ impl Queue {
     }
 
     /// The writer is done: `gone` bytes have left, what has not is back.
+    #[inline]
     fn written(&mut self, gone: usize, result: io::Result<()>) -> Written {
         self.writing = false;
         self.bytes_in_flight = self.flight.len();

@@ -13,6 +13,7 @@ mod transfer;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
+use std::hint::cold_path;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -270,19 +271,26 @@ impl Core {
     }
 
     /// Looks at an open socket's state.
+    #[inline]
     fn open_state<R>(&self, look: impl FnOnce(&mut State) -> R) -> Result<R, Error> {
         if self.is_inherited() {
+            cold_path();
             return Err(Error::Closed);
         }
-        let mut jobs = Jobs::new();
         let mut state = self.state.lock();
         if state.closed {
+            cold_path();
             return Err(Error::Closed);
         }
+        self.mail.look_yourself(false);
+        if !self.mail.there_is() {
+            return Ok(look(&mut state));
+        }
+        let mut jobs = Jobs::new();
         self.see_all(&mut state, &mut jobs);
         let seen = look(&mut state);
         drop(state);
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         Ok(seen)
     }
 
@@ -307,7 +315,7 @@ impl Core {
         self.settle(&mut state, now, &mut jobs);
         drop(state);
         let to_many = jobs.wires() > 1;
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         if to_many {
             self.state.lock().last_to_many = Some(Instant::now());
         }

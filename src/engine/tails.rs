@@ -101,18 +101,24 @@ impl Tails {
     }
 
     /// Has all of them written.
+    #[inline]
     pub(super) fn write(&self) {
         if self.any.load(Ordering::SeqCst) {
-            let (tails, bursts) = {
-                let mut waiting = self.waiting.lock();
-                self.any.store(false, Ordering::SeqCst);
-                // Nobody else would call them.
-                let bursts = if self.can_wait() { Vec::new() } else { std::mem::take(&mut waiting.bursts) };
-                (std::mem::take(&mut waiting.tails), bursts)
-            };
-            Later::of(tails, |source| source.write_tail(None));
-            Later::of(bursts, |source| source.tidy(None));
+            self.write_all();
         }
+    }
+
+    #[inline(never)]
+    fn write_all(&self) {
+        let (tails, bursts) = {
+            let mut waiting = self.waiting.lock();
+            self.any.store(false, Ordering::SeqCst);
+            // Nobody else would call them.
+            let bursts = if self.can_wait() { Vec::new() } else { std::mem::take(&mut waiting.bursts) };
+            (std::mem::take(&mut waiting.tails), bursts)
+        };
+        Later::of(tails, |source| source.write_tail(None));
+        Later::of(bursts, |source| source.tidy(None));
     }
 
     fn take(&self) -> Waiting {

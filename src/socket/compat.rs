@@ -147,6 +147,7 @@ pub fn recv(socket: &Socket, wait: Wait) -> Result<Message, Error> {
 /// compat::send_body(publisher.socket(), b"abc", Wait::AsSet)?;
 /// # Ok::<(), spmsg::Error>(())
 /// ```
+#[inline]
 pub fn send_body(socket: &Socket, body: &[u8], wait: Wait) -> Result<(), Error> {
     socket.core().send_body(body, wait.into())
 }
@@ -189,6 +190,7 @@ pub fn recv_body<R>(socket: &Socket, wait: Wait, take: impl FnOnce(&[u8]) -> R) 
 /// assert_eq!(compat::recv_into(pull.socket(), &mut place, Wait::No)?, 3);
 /// # Ok::<(), spmsg::Error>(())
 /// ```
+#[inline]
 pub fn recv_into(socket: &Socket, place: &mut [MaybeUninit<u8>], wait: Wait) -> Result<usize, Error> {
     socket.core().recv_into(wait.into(), place)
 }

@@ -92,7 +92,7 @@ impl Connection {
             lived = Some(turn.now.saturating_duration_since(since));
             self.core.detach(pipe, turn.now, &mut jobs);
         }
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         // A connection that is closed from this side, or parted with last words, was counted then; how its peer leaves is
         // no failure.
         let end = if let Phase::Draining { .. } = phase { End::Local } else { end };

@@ -117,7 +117,7 @@ impl Connection {
                 self.reactor.cancel_timer(timer);
             }
         }
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         attached.map(|_| ())
     }
 

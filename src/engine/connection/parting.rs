@@ -53,7 +53,7 @@ impl Connection {
                 self.core.detach(pipe, turn.now, &mut jobs);
             }
         }
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         self.core.count_end(end, true);
         if end.is_suspicious() {
             self.core.connection_failed(self.endpoint(), &self.owner.address(), end);

@@ -345,7 +345,7 @@ impl Connection {
             turn.has_more = true;
             self.outbound.heard();
             if let Phase::Open { pipe, .. } = reading.phase {
-                jobs::run(&mut self.core.deliver(pipe, turn.frames, &self.reactor, turn.now));
+                jobs::run(self.core.deliver(pipe, turn.frames, &self.reactor, turn.now));
             }
         }
         turn.frames.clear();

@@ -1,11 +1,10 @@
 //! Writing: what the socket hands over for the peer, and when it leaves. On whichever thread won the right to (see
 //! [`Outbound`](crate::engine::outbound::Outbound)).
 
+use std::hint::cold_path;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
-
-use smallvec::SmallVec;
 
 use super::Connection;
 use crate::engine::jobs::{self, Job, Jobs};
@@ -19,8 +18,30 @@ use crate::wire::{ArrayHead, Encoder};
 /// What stands in front of a body: the head of the frame and the pattern's header.
 ///
 /// Whoever sends has the place for it, so that only what is claimed fills it, and nothing moves it.
-pub(crate) type Front = SmallVec<[u8; FRAME_FRONT_BYTES]>;
+pub(crate) struct Front {
+    bytes: [u8; FRAME_FRONT_BYTES],
+    len: usize,
+}
 const _: () = assert!(ArrayHead::MAX_BYTES + HEADER_INLINE_BYTES <= FRAME_FRONT_BYTES);
+
+impl Front {
+    pub(crate) fn new() -> Self {
+        Front { bytes: [0; FRAME_FRONT_BYTES], len: 0 }
+    }
+
+    /// `None` if there is no room.
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.len.checked_add(bytes.len())?;
+        self.bytes.get_mut(self.len..end)?.copy_from_slice(bytes);
+        self.len = end;
+        Some(())
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
 
 /// A message that is not made yet: its parts lie where the caller has them.
 #[derive(Clone, Copy)]
@@ -36,12 +57,14 @@ impl Parts<'_> {
         self.header.len().saturating_add(self.body.len())
     }
 
-    /// Puts into `front` what belongs there, if the body is written as it is; the bytes of the frame.
+    /// Puts into `front`, which is empty, what belongs there, if the body is written as it is; the bytes of the frame.
+    /// `None` if it is not, or there is a longer header than is ever usual.
+    #[inline]
     fn put_front(&self, encoder: &dyn Encoder, front: &mut Front) -> Option<usize> {
         let head = encoder.head(self.len())?;
-        *front = Front::from_slice(head.as_slice());
+        front.put(head.as_slice())?;
         if !self.header.is_empty() {
-            front.extend_from_slice(self.header);
+            front.put(self.header)?;
         }
         Some(head.as_slice().len().saturating_add(self.len()))
     }
@@ -64,15 +87,38 @@ impl Claim {
                 let (to_head, to_body) = frame.split_at_mut(head.len());
                 to_head.copy_from_slice(head);
                 to_body.copy_from_slice(body);
-                self.write_parts(frame, &[]);
+                self.write_small(frame);
             }
-            None => self.write_parts(head, body),
+            None => self.write_parts(head, body, None),
         }
     }
 
-    fn write_parts(&self, head: &[u8], body: &[u8]) {
+    /// Nearly always the wire takes a small frame as a whole, and nothing is to be done after it.
+    #[inline]
+    fn write_small(&self, frame: &[u8]) {
         let connection = &self.connection;
-        let write = |slices: &[io::IoSlice<'_>]| connection.stream.write(slices);
+        let result = connection.stream.write(&[io::IoSlice::new(frame)]);
+        let has_left = matches!(result, Ok(written) if written == frame.len());
+        if !has_left {
+            cold_path();
+            self.write_parts(frame, &[], Some(result));
+        } else if let Some(more) = connection.outbound.has_left(frame.len()) {
+            let written = connection.outbound.write_on(more, |slices| connection.stream.write(slices));
+            let mut jobs = Jobs::new();
+            connection.after_writing(&written, &mut jobs);
+            jobs::run(jobs);
+        }
+    }
+
+    /// `first` is what became of the first attempt, if there was one.
+    #[inline(never)]
+    fn write_parts(&self, head: &[u8], body: &[u8], first: Option<io::Result<usize>>) {
+        let connection = &self.connection;
+        let mut first = first;
+        let write = |slices: &[io::IoSlice<'_>]| match first.take() {
+            Some(result) => result,
+            None => connection.stream.write(slices),
+        };
         let mut began = None;
         let await_room = self.waits.then_some(|| {
             began.get_or_insert_with(Instant::now).elapsed() < WIRE_WAIT_MAX
@@ -81,7 +127,7 @@ impl Claim {
         let written = connection.outbound.write_claimed(head, body, write, await_room);
         let mut jobs = Jobs::new();
         connection.after_writing(&written, &mut jobs);
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
     }
 }
 
@@ -142,7 +188,7 @@ impl Connection {
     pub(super) fn flush(&self) {
         let mut jobs = Jobs::new();
         self.flush_into(&mut jobs);
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
     }
 
     /// Writes what waits, as far as the wire takes it.

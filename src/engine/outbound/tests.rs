@@ -91,6 +91,27 @@ fn a_wire_that_rests_is_claimed_and_a_busy_one_takes_a_copy() {
 }
 
 #[test]
+fn behind_a_frame_that_left_whole_only_what_came_meanwhile_is_to_be_done() {
+    let outbound = Outbound::new(1 << 20);
+    assert_eq!(offer(&outbound), (Room::Free, None));
+    assert!(outbound.has_left(8).is_none());
+    assert_eq!(outbound.pending(), 0);
+    outbound.heard();
+    assert_eq!(offer(&outbound), (Room::Free, None));
+    assert_eq!(offer(&outbound), (Room::Free, Some(Writer::Nobody)));
+    let mut wire = Wire { room: usize::MAX, taken: Vec::new() };
+    let more = outbound.has_left(8).expect("the second one");
+    let written = outbound.write_on(more, |slices| wire.write(slices));
+    assert!(!written.blocked && !written.room && written.error.is_none());
+    assert_eq!((std::mem::take(&mut wire.taken), outbound.pending()), (vec![7; 8], 0));
+    let full = Outbound::new(4);
+    assert_eq!(offer(&full), (Room::Free, None));
+    assert_eq!(offer(&full), (Room::Full, Some(Writer::Nobody)));
+    let more = full.has_left(8).expect("the second one, and room for a third");
+    assert!(full.write_on(more, |slices| wire.write(slices)).room);
+}
+
+#[test]
 fn a_frame_that_must_be_changed_and_one_in_a_burst_are_copied() {
     let outbound = Outbound::new(1 << 20);
     let (_, writer) = outbound.offer(|| None, |queue| queue.put(&[7; 8]));

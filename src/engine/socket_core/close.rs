@@ -40,7 +40,7 @@ impl Core {
         for connection in connections {
             connection.tell(Notice::Drain(deadline));
         }
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         Ok(deadline)
     }
 

@@ -16,6 +16,7 @@ use crate::limits::DIRECT_WAIT_MAX;
 impl Core {
     /// Waits for a message as [`wait`](Core::wait) does, if one connection is all there is to wait for. Otherwise that goes
     /// on. Nothing else reaches a thread that is at it, for [`DIRECT_WAIT_MAX`] at most.
+    #[inline]
     pub(super) fn wait_directly(
         &self,
         reactor: &Arc<Reactor>,
@@ -43,7 +44,7 @@ impl Core {
         // Before the look: who comes to wait later sees this, who came before is seen.
         self.reads_directly.store(true, Ordering::SeqCst);
         let begun = self.open_state(|state| {
-            let due = state.pattern.next_timeout();
+            let due = if self.timed { state.pattern.next_timeout() } else { None };
             let is_sole = state.pipes.len() == 1 && !state.has_audience();
             let begins = is_sole && !state.can_proceed(Direction::Recv) && due.is_none_or(|at| at >= until);
             begins.then(|| state.register_guest(Direction::Recv, reactor))
@@ -82,6 +83,7 @@ impl Core {
 
 impl State {
     /// Whether anybody waits for a message, or looks for one when it likes.
+    #[inline]
     fn has_audience(&self) -> bool {
         !self.recv_waiters.is_empty()
             || !self.recv_guests.is_empty()

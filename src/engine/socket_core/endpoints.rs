@@ -66,7 +66,7 @@ impl Core {
             return Err(Error::os("bind to", text, std::io::ErrorKind::AddrInUse.into()));
         }
         self.keep_name(info, &name)?;
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         Ok(text)
     }
 
@@ -99,7 +99,7 @@ impl Core {
         let mut jobs = Jobs::new();
         inproc::connect(self, info, &name, &mut jobs);
         self.keep_name(info, &name)?;
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl Core {
         for connection in leaving {
             connection.tell(Notice::Drain(now + linger));
         }
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         Ok(())
     }
 
@@ -291,7 +291,7 @@ mod tests {
         for message in messages {
             link.push(message.clone(), Flow::Unknown, &mut jobs);
         }
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the application receives.
 
+use std::hint::cold_path;
 use std::mem::MaybeUninit;
 
 use super::waiting::{Direction, Patience, Waiting};
@@ -34,6 +35,7 @@ impl Core {
     }
 
     /// Receives a body, as much of it as `place` has room for, and returns its length.
+    #[inline]
     pub(crate) fn recv_into(
         &self,
         patience: Patience,
@@ -48,22 +50,35 @@ impl Core {
         let mut waited = None;
         loop {
             let moves = self.mail.moves();
-            let Err(error) = self.try_recv_to(want, waited.take()) else { return Ok(()) };
-            if !matches!(error, Error::WouldBlock) {
-                return Err(error);
+            match self.try_recv_to(want, waited.take()) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Pattern(RecvRefusal::Empty)) if patience.waits() => (),
+                Err(refused) => return Err(self.refused(refused)),
             }
-            if !patience.waits() {
-                self.hurry();
-                return Err(error);
-            }
-            // Before the wait: afterwards somebody waits for the answer.
-            drop(error);
             let mut caller = Caller { socket: self, want, is_served: false };
             let wait = self.wait(Direction::Recv, moves, &mut patience, Some(&mut caller));
             if caller.is_served {
                 return Ok(());
             }
             waited = wait?;
+        }
+    }
+
+    #[cold]
+    fn refused(&self, why: Refused) -> Error {
+        match why {
+            Refused::Closed => Error::Closed,
+            Refused::Pattern(RecvRefusal::Empty) => {
+                self.hurry();
+                Error::WouldBlock
+            }
+            Refused::Pattern(RecvRefusal::Expired) => Error::TimedOut,
+            Refused::Pattern(RecvRefusal::State) => {
+                Error::State("nothing to receive: send a request or survey first")
+            }
+            Refused::Pattern(RecvRefusal::Unsupported) => {
+                Error::Unsupported { protocol: self.protocol, operation: "receive" }
+            }
         }
     }
 
@@ -76,9 +91,11 @@ impl Core {
     }
 
     /// `waited` is how the caller waited for this; it waits no longer.
-    fn try_recv_to(&self, want: &mut impl Want, waited: Option<Waiting>) -> Result<(), Error> {
+    #[inline]
+    fn try_recv_to(&self, want: &mut impl Want, waited: Option<Waiting>) -> Result<(), Refused> {
         if self.is_inherited() {
-            return Err(Error::Closed);
+            cold_path();
+            return Err(Refused::Closed);
         }
         let mut jobs = Jobs::new();
         let mut place = None;
@@ -87,11 +104,12 @@ impl Core {
         // A wake-up that comes to nothing here is passed on by settling. If there is nothing to settle nobody could use it.
         let has_waited = waited.map(|waited| state.unregister(waited)).is_some();
         if state.closed {
+            cold_path();
             drop(guard);
             if has_waited {
                 self.left.notify_all();
             }
-            return Err(Error::Closed);
+            return Err(Refused::Closed);
         }
         let has_mail = self.mail.there_is() && !state.pattern.readiness().recv;
         // To receive where no deadline runs takes no clock.
@@ -104,6 +122,7 @@ impl Core {
         }
         // A deadline that has passed counts even if the engine is late to say so.
         if due.is_some_and(|at| at <= now) {
+            cold_path();
             state.pattern.handle_timeout(&mut state.fx, now);
             is_as_before = false;
         }
@@ -121,16 +140,12 @@ impl Core {
         self.mail.look_yourself(!self.timed && state.is_undisturbed());
         let is_watched_from_outside = state.recv_level.has_descriptor() && !state.recv_level.is_set();
         drop(guard);
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         if is_watched_from_outside {
+            cold_path();
             self.hurry();
         }
-        received.map_err(|refusal| match refusal {
-            RecvRefusal::Empty => Error::WouldBlock,
-            RecvRefusal::Expired => Error::TimedOut,
-            RecvRefusal::State => Error::State("nothing to receive: send a request or survey first"),
-            RecvRefusal::Unsupported => Error::Unsupported { protocol: self.protocol, operation: "receive" },
-        })
+        received.map_err(Refused::Pattern)
     }
 
     /// Hands what a connection read straight to the caller that reads and waits for it. False if it has to go the usual
@@ -146,6 +161,7 @@ impl Core {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.closed || state.pipes.get(pipe).is_none() {
+            cold_path();
             return false;
         }
         let passed = match payload {
@@ -154,12 +170,15 @@ impl Core {
             }
             message => state.pattern.passes_all(pipe).then_some(message),
         };
-        let Some(passed) = passed else { return false };
+        let Some(passed) = passed else {
+            cold_path();
+            return false;
+        };
         let len = passed.body().len();
         recipient.take(passed);
         state.served(len, turned, &mut jobs);
         drop(guard);
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         true
     }
 
@@ -181,8 +200,14 @@ impl Core {
         if closed {
             self.left.notify_all();
         }
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
     }
+}
+
+/// Why nothing was received.
+enum Refused {
+    Closed,
+    Pattern(RecvRefusal),
 }
 
 impl State {

@@ -1,5 +1,6 @@
 //! What the application sends.
 
+use std::hint::cold_path;
 use std::io;
 
 use super::waiting::{Direction, Patience};
@@ -73,6 +74,7 @@ impl Core {
     }
 
     /// Sends a copy of `body`, waiting as `patience` says. A small one is copied straight to where it leaves from.
+    #[inline]
     pub(crate) fn send_body(&self, body: &[u8], patience: Patience) -> Result<(), Error> {
         match self.try_send_body(body, patience)? {
             Offer::Taken => Ok(()),
@@ -100,6 +102,7 @@ impl Core {
 
     fn try_send_body(&self, body: &[u8], patience: Patience) -> Result<Offer, Error> {
         if self.is_inherited() {
+            cold_path();
             return Err(Error::Closed);
         }
         let mut jobs = Jobs::new();
@@ -107,6 +110,7 @@ impl Core {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.closed {
+            cold_path();
             return Err(Error::Closed);
         }
         let pipe = match state.pattern.choose_plain(&mut state.fx, now, body) {
@@ -130,9 +134,9 @@ impl Core {
         state.stats.sent(body.len());
         drop(guard);
         if let Some(claim) = claim {
-            claim.write(&front, body);
+            claim.write(front.as_slice(), body);
         }
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         Ok(Offer::Taken)
     }
 }
@@ -180,6 +184,7 @@ impl Link {
         }
     }
 
+    #[inline(never)]
     fn push_large(
         &self,
         parts: Parts<'_>,

@@ -181,6 +181,7 @@ impl Core {
     ///
     /// `patience` becomes a fixed deadline with the first call.
     /// `moves` is what the socket's [`Mail`](crate::engine::inproc::Mail) said before the caller tried.
+    #[inline]
     pub(super) fn wait(
         &self,
         direction: Direction,
@@ -188,8 +189,27 @@ impl Core {
         patience: &mut Patience,
         mut recipient: Option<&mut dyn Recipient>,
     ) -> Result<Option<Waiting>, Error> {
-        // Where there are connections the reactor keeps the tempo.
+        // Only who receives has a recipient.
+        if let Some(recipient) = recipient.as_deref_mut()
+            && let Some(reactor) = self.reactor_of_network()
+            && let ControlFlow::Break(waited) = self.wait_directly(reactor, patience, recipient)?
+        {
+            return Ok(waited);
+        }
+        self.wait_for_all(direction, moves, patience, recipient)
+    }
+
+    /// Waits for whatever may let the direction proceed: turns the reactor if there is only one, or sleeps.
+    #[inline(never)]
+    fn wait_for_all(
+        &self,
+        direction: Direction,
+        moves: usize,
+        patience: &mut Patience,
+        mut recipient: Option<&mut dyn Recipient>,
+    ) -> Result<Option<Waiting>, Error> {
         let has_network = self.has_network.load(Ordering::Acquire);
+        // Where there are connections the reactor keeps the tempo.
         let began = if has_network { None } else { Some(Instant::now()) };
         if let Some(began) = began {
             patience.begin(self.open_state(|state| state.timeout(direction))?);
@@ -198,14 +218,7 @@ impl Core {
                 return Ok(None);
             }
         }
-        let reactor = if has_network { self.only_reactor() } else { None };
-        // Only who receives has a recipient.
-        if let (Some(reactor), Some(recipient)) = (reactor, recipient.as_deref_mut())
-            && let ControlFlow::Break(waited) = self.wait_directly(reactor, patience, recipient)?
-        {
-            return Ok(waited);
-        }
-        let mut bed = Bed::make(reactor)?;
+        let mut bed = Bed::make(if has_network { self.only_reactor() } else { None })?;
         let (timeout, registered) = self.open_state(|state| {
             // What happened since the caller looked would not be announced to it.
             let registered = if state.can_proceed(direction) {
@@ -291,8 +304,13 @@ impl Core {
 
     /// The reactor that brings what this socket waits for, if it is one: a thread that blocks may turn it.
     pub(crate) fn shared_reactor(&self) -> Option<&Arc<Reactor>> {
-        let may_wait = self.has_network.load(Ordering::Acquire) && !self.is_inherited();
-        if may_wait { self.only_reactor() } else { None }
+        if self.is_inherited() { None } else { self.reactor_of_network() }
+    }
+
+    /// The only reactor, if there are connections.
+    #[inline]
+    fn reactor_of_network(&self) -> Option<&Arc<Reactor>> {
+        if self.has_network.load(Ordering::Acquire) { self.only_reactor() } else { None }
     }
 
     fn only_reactor(&self) -> Option<&Arc<Reactor>> {
@@ -329,7 +347,7 @@ impl Core {
             state.announce(None, &mut jobs);
         }
         drop(state);
-        jobs::run(&mut jobs);
+        jobs::run(jobs);
         Ok(())
     }
 
@@ -407,6 +425,7 @@ impl State {
         Waiting::Queued(direction, self.waiters(direction).add(bed.waker()))
     }
 
+    #[inline]
     pub(super) fn register_guest(&mut self, direction: Direction, reactor: &Arc<Reactor>) -> Waiting {
         self.blocked += 1;
         self.guests(direction).add(reactor);
@@ -415,6 +434,7 @@ impl State {
 
     /// Takes back a registration. True says that a wake-up may have been meant for this caller: if it is not used, it goes
     /// to the next one.
+    #[inline]
     pub(super) fn unregister(&mut self, waiting: Waiting) -> bool {
         self.blocked -= 1;
         match waiting {

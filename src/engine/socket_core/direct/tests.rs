@@ -325,6 +325,27 @@ fn a_full_wire_is_watched() {
 }
 
 #[test]
+fn answers_that_leave_one_by_one_fill_the_wire_and_none_is_lost() {
+    let body = [7; 200];
+    // Over tcp a peer whose memory is full of small segments takes no acknowledgements either.
+    let [_, talk] = Talk::pairs();
+    assert!(talk.place.is_unix());
+    let mut sent = Vec::new();
+    loop {
+        talk.say(b"?");
+        assert_eq!(talk.recv().expect("a question").body(), b"?");
+        match talk.core.send_body(&body, Patience::Never) {
+            Ok(()) => sent.extend(talk.frame(&body)),
+            Err(error) => break assert!(matches!(error, Error::WouldBlock), "{error}"),
+        }
+    }
+    let mut read = vec![0; sent.len()];
+    (&talk.peer).read_exact(&mut read).expect("what waits follows when the wire has room");
+    assert!(read == sent, "each frame once and whole");
+    talk.exchange();
+}
+
+#[test]
 fn two_never_read_at_once() {
     for mut talk in Talk::pairs() {
         talk.converse();
