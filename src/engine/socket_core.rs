@@ -286,6 +286,7 @@ impl Core {
         if !self.mail.there_is() {
             return Ok(look(&mut state));
         }
+        cold_path();
         let mut jobs = Jobs::new();
         self.see_all(&mut state, &mut jobs);
         let seen = look(&mut state);

@@ -182,6 +182,7 @@ impl Reader {
             }
             Ok(()) | Err(_) => (),
         }
+        cold_path();
         connection.end_direct(reading);
         Directly::Otherwise
     }

@@ -1,5 +1,6 @@
 //! Waiting at the one connection that can bring the message: see [`Reader`](crate::engine::connection::Reader).
 
+use std::hint::cold_path;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,12 +51,14 @@ impl Core {
             begins.then(|| state.register_guest(Direction::Recv, reactor))
         });
         let Ok(Some(waiting)) = begun else {
+            cold_path();
             reader.give_up();
             return begun.map(|_| ControlFlow::Continue(()));
         };
         match reader.wait(recipient) {
             Directly::Served => Ok(ControlFlow::Break(None)),
             Directly::Interrupted if patience.is_interruptible() => {
+                cold_path();
                 self.leave(waiting)?;
                 Err(Error::Interrupted)
             }
