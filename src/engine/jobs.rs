@@ -3,7 +3,6 @@
 //! No two sockets' locks are ever held together: whoever holds one notes the rest here, and [`run`] does it
 //! afterwards, in order, including what that brings forth.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,11 +64,6 @@ impl Jobs {
         let is_write = |job: &&Job| matches!(job, Job::Flush(_) | Job::FlushSoon(_));
         self.first.iter().chain(self.rest.iter().flat_map(|rest| &rest.0)).filter(is_write).count()
     }
-
-    fn take(&mut self) -> impl Iterator<Item = Job> {
-        let rest = self.rest.take().map_or_else(Vec::new, |rest| rest.0);
-        self.first.take().into_iter().chain(rest)
-    }
 }
 
 impl Extend<Job> for Jobs {
@@ -91,24 +85,12 @@ pub(crate) fn run(jobs: Jobs) {
 
 #[inline(never)]
 fn run_all(mut jobs: Jobs) {
-    let mut next = Jobs::new();
-    for job in jobs.take() {
-        run_one(job, &mut next);
-    }
-    if next.first.is_some() {
-        run_what_follows(next);
-    }
-}
-
-/// What the first jobs brought forth, and so on, in order.
-#[cold]
-fn run_what_follows(mut more: Jobs) {
-    let mut queue: VecDeque<Job> = VecDeque::new();
-    loop {
-        queue.extend(more.take());
-        match queue.pop_front() {
-            Some(job) => run_one(job, &mut more),
-            None => return,
+    // What they bring forth comes behind all of them, and what that brings forth behind that.
+    while let Some(first) = jobs.first.take() {
+        let rest = jobs.rest.take();
+        run_one(first, &mut jobs);
+        for job in rest.into_iter().flat_map(|rest| rest.0) {
+            run_one(job, &mut jobs);
         }
     }
 }
