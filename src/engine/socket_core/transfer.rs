@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{Core, Link, State};
+use super::{Core, Link, Pipes, State};
 use crate::engine::EndpointInfo;
 use crate::engine::connection::{Connection, End};
 use crate::engine::inproc;
@@ -13,7 +13,7 @@ use crate::engine::reactor::Reactor;
 use crate::frames::Frames;
 use crate::limits::FRAMES_SPARE_MAX_BYTES;
 use crate::message::Message;
-use crate::protocol::PipeId;
+use crate::protocol::{Effects, Pattern, PipeId};
 
 impl Core {
     /// A connection hands over what it read, in order, in a turn of `turned`. The jobs are for the caller, once it holds
@@ -25,7 +25,8 @@ impl Core {
         if state.closed {
             return jobs;
         }
-        let whole = state.handle_block(pipe, frames);
+        let State { pipes, pattern, fx, .. } = state;
+        let whole = hand_over(pipes, &mut **pattern, fx, pipe, frames);
         if !whole {
             while let Some((taken, _)) = frames.pop() {
                 state.handle_message(pipe, taken.into_message(), now, &mut jobs);
@@ -167,28 +168,27 @@ impl State {
     }
 
     fn take_lane(&mut self, pipe: PipeId, end: &inproc::End, now: Instant, jobs: &mut Jobs) {
-        let mut block = std::mem::take(&mut self.block);
-        end.take(&mut block);
-        let whole = self.handle_block(pipe, &mut block);
-        if whole {
+        end.take(&mut self.block);
+        let State { block, pipes, pattern, fx, .. } = self;
+        let is_whole = hand_over(pipes, &mut **pattern, fx, pipe, block);
+        if is_whole {
             self.carry_out(now, jobs);
         } else {
-            while let Some((taken, _)) = block.pop() {
-                self.handle_message(pipe, taken.into_message(), now, jobs);
-            }
+            self.take_one_by_one(pipe, now, jobs);
         }
-        block.clear();
-        if block.capacity() > FRAMES_SPARE_MAX_BYTES {
-            block.shrink(FRAMES_SPARE_MAX_BYTES);
+        self.block.clear();
+        if self.block.capacity() > FRAMES_SPARE_MAX_BYTES {
+            self.block.shrink(FRAMES_SPARE_MAX_BYTES);
         }
-        self.block = block;
     }
 
-    /// Hands a block over whole, if that can be.
-    fn handle_block(&mut self, pipe: PipeId, block: &mut Frames) -> bool {
-        !block.has_headers()
-            && self.pipes.get(pipe).is_some()
-            && self.pattern.handle_block(&mut self.fx, pipe, block)
+    #[inline(never)]
+    fn take_one_by_one(&mut self, pipe: PipeId, now: Instant, jobs: &mut Jobs) {
+        let mut block = std::mem::take(&mut self.block);
+        while let Some((taken, _)) = block.pop() {
+            self.handle_message(pipe, taken.into_message(), now, jobs);
+        }
+        self.block = block;
     }
 
     fn handle_message(&mut self, pipe: PipeId, message: Message, now: Instant, jobs: &mut Jobs) {
@@ -200,4 +200,15 @@ impl State {
         self.pattern.handle_message(&mut self.fx, now, pipe, message);
         self.carry_out(now, jobs);
     }
+}
+
+/// Hands a block to the pattern as a whole, if that can be.
+fn hand_over(
+    pipes: &Pipes,
+    pattern: &mut dyn Pattern,
+    fx: &mut Effects,
+    pipe: PipeId,
+    block: &mut Frames,
+) -> bool {
+    !block.has_headers() && pipes.get(pipe).is_some() && pattern.handle_block(fx, pipe, block)
 }
