@@ -284,6 +284,7 @@ impl Core {
         }
         self.mail.look_yourself(false);
         if !self.mail.there_is() {
+            // Nothing to see first, and nothing to be done afterwards.
             return Ok(look(&mut state));
         }
         cold_path();
