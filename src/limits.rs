@@ -66,7 +66,8 @@ pub const WIRE_WAIT_MAX: Duration = Duration::from_millis(10);
 /// Frames up to this many bytes that leave at once are put together on the stack of who sends them: one slice costs the
 /// system less than two.
 pub const SMALL_FRAME_BYTES: usize = 256;
-/// Room, in bytes, for what stands in front of a body: the head of its frame and an inline header.
+/// Room, in bytes, for what stands in front of a body: the head of its frame and an inline header. Behind a longer header
+/// (a request that came through more than five devices) the body is copied.
 pub const FRAME_FRONT_BYTES: usize = 36;
 /// Bodies from here up are read into a buffer of their own and written by reference: copying them twice costs more
 /// than another slice in a gather write.

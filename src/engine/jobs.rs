@@ -38,12 +38,9 @@ pub(crate) enum Job {
 #[derive(Default)]
 pub(crate) struct Jobs {
     first: Option<Job>,
-    /// Those behind it; none while there is no first. To let go of nothing takes one look.
-    rest: Option<Box<Rest>>,
+    /// Those behind it; empty while there is no first.
+    rest: Vec<Job>,
 }
-
-#[derive(Default)]
-struct Rest(Vec<Job>);
 
 impl Jobs {
     pub(crate) fn new() -> Self {
@@ -52,17 +49,13 @@ impl Jobs {
 
     #[inline]
     pub(crate) fn push(&mut self, job: Job) {
-        if self.first.is_none() {
-            self.first = Some(job)
-        } else {
-            self.rest.get_or_insert_default().0.push(job)
-        }
+        if self.first.is_none() { self.first = Some(job) } else { self.rest.push(job) }
     }
 
     /// How many wires are to be written to.
     pub(crate) fn wires(&self) -> usize {
         let is_write = |job: &&Job| matches!(job, Job::Flush(_) | Job::FlushSoon(_));
-        self.first.iter().chain(self.rest.iter().flat_map(|rest| &rest.0)).filter(is_write).count()
+        self.first.iter().chain(&self.rest).filter(is_write).count()
     }
 }
 
@@ -87,9 +80,9 @@ pub(crate) fn run(jobs: Jobs) {
 fn run_all(mut jobs: Jobs) {
     // What they bring forth comes behind all of them, and what that brings forth behind that.
     while let Some(first) = jobs.first.take() {
-        let rest = jobs.rest.take();
+        let rest = std::mem::take(&mut jobs.rest);
         run_one(first, &mut jobs);
-        for job in rest.into_iter().flat_map(|rest| rest.0) {
+        for job in rest {
             run_one(job, &mut jobs);
         }
     }

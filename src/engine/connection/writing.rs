@@ -103,18 +103,15 @@ impl Claim {
             cold_path();
             self.write_parts(frame, &[], Some(result));
         } else if let Some(more) = connection.outbound.has_left(frame.len()) {
-            let written = connection.outbound.write_on(more, |slices| connection.stream.write(slices));
-            let mut jobs = Jobs::new();
-            connection.after_writing(&written, &mut jobs);
-            jobs::run(jobs);
+            let write = |slices: &[io::IoSlice<'_>]| connection.stream.write(slices);
+            connection.finish_writing(&connection.outbound.write_on(more, write));
         }
     }
 
     /// `first` is what became of the first attempt, if there was one.
     #[inline(never)]
-    fn write_parts(&self, head: &[u8], body: &[u8], first: Option<io::Result<usize>>) {
+    fn write_parts(&self, head: &[u8], body: &[u8], mut first: Option<io::Result<usize>>) {
         let connection = &self.connection;
-        let mut first = first;
         let write = |slices: &[io::IoSlice<'_>]| match first.take() {
             Some(result) => result,
             None => connection.stream.write(slices),
@@ -124,10 +121,7 @@ impl Claim {
             began.get_or_insert_with(Instant::now).elapsed() < WIRE_WAIT_MAX
                 && connection.stream.await_room(WIRE_WAIT)
         });
-        let written = connection.outbound.write_claimed(head, body, write, await_room);
-        let mut jobs = Jobs::new();
-        connection.after_writing(&written, &mut jobs);
-        jobs::run(jobs);
+        connection.finish_writing(&connection.outbound.write_claimed(head, body, write, await_room));
     }
 }
 
@@ -195,6 +189,12 @@ impl Connection {
     pub(crate) fn flush_into(&self, jobs: &mut Jobs) {
         let written = self.outbound.write_out(|slices| self.stream.write(slices));
         self.after_writing(&written, jobs);
+    }
+
+    fn finish_writing(&self, written: &Written) {
+        let mut jobs = Jobs::new();
+        self.after_writing(written, &mut jobs);
+        jobs::run(jobs);
     }
 
     fn after_writing(&self, written: &Written, jobs: &mut Jobs) {
