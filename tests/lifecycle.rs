@@ -3,10 +3,11 @@
 
 mod util;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use spmsg::limits::HANDSHAKE_MAX;
 use spmsg::{Error, Protocol, Push, Socket};
 use util::process::{Partner, argument, in_own_process, role, tell_and_wait};
 use util::raw::{RawListener, RawPeer, header};
@@ -181,6 +182,58 @@ fn r236_listener_survives_running_out_of_descriptors() {
     drop(late);
     RawPeer::join(&address, Protocol::Push).send_message(b"recovered");
     assert_eq!(recv(&pull), b"recovered");
+}
+
+/// More than a listener begins to talk with in a turn.
+const CROWD: usize = 150;
+
+#[test]
+fn a_crowd_that_connects_at_once_is_served_by_and_by() {
+    for carrier in Carrier::NETWORK {
+        let rep = socket(Protocol::Rep);
+        let (address, _place) = bind(&rep, carrier);
+        let mut crowd: Vec<RawPeer> = (0..CROWD).map(|_| RawPeer::connect(&address)).collect();
+        let request = |number: usize| [&[0x80, 0, 0, 1][..], &number.to_be_bytes()].concat();
+        for (number, peer) in crowd.iter_mut().enumerate() {
+            peer.send(&header(Protocol::Req.number()));
+            peer.send_message(&request(number));
+        }
+        for _ in 0..CROWD {
+            let body = recv(&rep);
+            rep.send(body).unwrap();
+        }
+        for (number, peer) in crowd.iter_mut().enumerate() {
+            peer.expect(&header(Protocol::Rep.number()));
+            assert_eq!(peer.expect_message(), request(number));
+        }
+        assert_eq!(rep.statistics().unwrap().accepted_connections, CROWD as u64);
+    }
+}
+
+#[test]
+fn closing_a_listener_ends_a_crowd_that_is_just_connecting() {
+    for carrier in Carrier::NETWORK {
+        let pull = socket(Protocol::Pull);
+        let mut place = carrier.fresh();
+        for _ in 0..5 {
+            let endpoint = pull.bind(&place.address).expect("free again");
+            place.address = endpoint.address().to_owned();
+            let crowd: Vec<RawPeer> = (0..CROWD).map(|_| RawPeer::connect(&place.address)).collect();
+            endpoint.close().unwrap();
+            for mut peer in crowd {
+                // Sooner than who does not say its header is given up in any case.
+                peer.stream.set_read_timeout(HANDSHAKE_MAX / 2);
+                // Whom the listener has begun to talk with has its header.
+                let mut greeting = Vec::new();
+                match peer.stream.read_to_end(&mut greeting) {
+                    Ok(_) => (),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+                }
+                assert!(header(Protocol::Pull.number()).starts_with(&greeting), "{greeting:02x?}");
+            }
+            wait_for_pipes(&pull, 0);
+        }
+    }
 }
 
 #[test]

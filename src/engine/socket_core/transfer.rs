@@ -137,10 +137,11 @@ impl Core {
         self.mail.moved();
     }
 
-    /// Counts a new connection among those that close waits for. False when the socket is closed.
+    /// Counts a new connection among those that close waits for. False when its endpoint, or the socket, is closed:
+    /// who closes that ends the connections that are here, and stops making new ones only then (R237).
     pub(crate) fn add_connection(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.closed || !state.endpoints.contains_key(&connection.endpoint()) {
             return false;
         }
         state.connections.insert(Arc::as_ptr(connection) as usize, Arc::clone(connection));
