@@ -38,7 +38,7 @@ use crate::message::WsMessageType;
 use crate::options::Options;
 use crate::protocol::{self, Effects, Mode, OptionRefusal, Pattern, PatternOption, Protocol};
 use crate::sys;
-use crate::transport::StreamOptions;
+use crate::transport::{SocketOptions, StreamOptions};
 
 pub use counters::Statistics;
 use endpoints::Endpoint;
@@ -218,9 +218,11 @@ impl Core {
         let state = self.state.lock();
         let options = &state.options;
         StreamOptions {
-            nodelay: options.tcp_nodelay,
-            send_buffer: options.send_buffer_set.then_some(options.send_buffer),
-            recv_buffer: options.recv_buffer_set.then_some(options.recv_buffer),
+            socket: SocketOptions {
+                nodelay: options.tcp_nodelay,
+                send_buffer: options.send_buffer_set.then_some(options.send_buffer),
+                recv_buffer: options.recv_buffer_set.then_some(options.recv_buffer),
+            },
             ipv4_only: options.ipv4_only,
             #[cfg(feature = "tls")]
             tls: options.tls.clone(),

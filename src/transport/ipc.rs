@@ -12,7 +12,7 @@ use mio::{Registry, Token};
 use parking_lot::Mutex;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::stream::{SocketStream, listening_socket};
+use super::stream::{SocketStream, configure, listening_socket};
 use super::{Acceptor, Candidate, Route, Stream, StreamOptions, interest};
 use crate::address::IpcName;
 use crate::limits::LISTEN_BACKLOG;
@@ -122,7 +122,8 @@ impl Acceptor for IpcAcceptor {
 
     fn accept(&self, options: &StreamOptions) -> io::Result<Box<dyn Stream>> {
         let (socket, _) = self.socket.lock().as_ref().ok_or(io::ErrorKind::NotConnected)?.accept()?;
-        Ok(Box::new(SocketStream::accepted(socket, true, options)?))
+        configure(&socket, true, &options.socket);
+        Ok(Box::new(SocketStream::accepted(socket, true)?))
     }
 
     fn local_address(&self) -> String {

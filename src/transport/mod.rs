@@ -157,14 +157,20 @@ fn interest(write: bool) -> Interest {
 /// What the socket's options say about new connections; read when each is made.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamOptions {
+    pub(crate) socket: SocketOptions,
+    pub(crate) ipv4_only: bool,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: tls::TlsConfig,
+}
+
+/// What is set at an operating-system socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SocketOptions {
     pub(crate) nodelay: bool,
     /// SO_SNDBUF, only if the program set the option.
     pub(crate) send_buffer: Option<usize>,
     /// SO_RCVBUF, only if the program set the option.
     pub(crate) recv_buffer: Option<usize>,
-    pub(crate) ipv4_only: bool,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: tls::TlsConfig,
 }
 
 /// One way to reach a peer: from an optional local address to a remote one.
