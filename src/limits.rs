@@ -160,8 +160,13 @@ pub const IO_THREADS_DEFAULT: usize = 1;
 pub const EVENTS_PER_TURN: usize = 256;
 /// What one connection may read before others get their turn.
 pub const READ_BYTES_PER_TURN: usize = 1024 * 1024;
-/// Connections one listener accepts before others get their turn.
-pub const ACCEPTS_PER_TURN: usize = 64;
+/// Connections one listener takes from the kernel before others get their turn: some 5 us each. What it does not take
+/// may run over the kernel's queue ([`LISTEN_BACKLOG`]), and then clients wait for a second, or are reset.
+pub const ACCEPTS_PER_TURN: usize = 512;
+/// Of those, connections that begin (are watched, and say their first bytes) before others get their turn.
+pub const STARTS_PER_TURN: usize = 64;
+/// Connections of one listener that are accepted and have not begun; more are left to the kernel.
+pub const ACCEPTED_MAX: usize = 4096;
 /// Pause after accept failed for lack of descriptors or memory: trying at once would spin (R236).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections waiting to be accepted; the kernel caps it at its own SOMAXCONN.

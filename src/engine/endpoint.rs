@@ -1,23 +1,23 @@
-//! Endpoints: a [`Listener`] accepts connections, a [`Dialer`] keeps one alive for ever.
+//! Endpoints: a [`Listener`] accepts connections, a [`Dialer`] keeps one alive for ever; an [`Owner`] is either.
 
 use std::io;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use mio::Token;
 use parking_lot::Mutex;
 
 use super::backoff::Backoff;
 use super::connection::{Connection, End};
+use super::listener::Listener;
 use super::reactor::Reactor;
 use super::socket_core::Core;
 use super::source::{Notice, Ready, Source, Task, Turn};
 use super::timers::TimerKey;
-use crate::address::{BindAddress, ConnectAddress};
-use crate::limits::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, CONNECT_MAX, IPC_BUSY_RETRY};
+use crate::address::ConnectAddress;
+use crate::limits::{CONNECT_MAX, IPC_BUSY_RETRY};
 use crate::message::WsMessageType;
 use crate::protocol::Priorities;
-use crate::transport::{self, Acceptor, Candidate, Connector, Route};
+use crate::transport::{self, Candidate, Connector, Route};
 use crate::wire::{Facts, Session, SessionKind};
 
 /// What a pipe inherits from its endpoint.
@@ -65,123 +65,13 @@ impl Owner {
     }
 }
 
-fn open_session(kind: &SessionKind, core: &Core, ws_message_type: WsMessageType) -> io::Result<Session> {
+pub(super) fn open_session(
+    kind: &SessionKind,
+    core: &Core,
+    ws_message_type: WsMessageType,
+) -> io::Result<Session> {
     let secret = if kind.needs_secret() { transport::secret()? } else { Default::default() };
     Ok(kind.open(core.protocol(), &Facts { secret, ws_message_type }))
-}
-
-/// Accepts until it is closed, whatever accept says (R236).
-pub(crate) struct Listener {
-    me: Weak<Listener>,
-    core: Arc<Core>,
-    info: EndpointInfo,
-    reactor: Arc<Reactor>,
-    acceptor: Box<dyn Acceptor>,
-    session: SessionKind,
-    token: OnceLock<Token>,
-    closed: Mutex<bool>,
-}
-
-impl Listener {
-    /// Binds and listens; connections are accepted from now on.
-    pub(crate) fn start(
-        core: &Arc<Core>,
-        info: EndpointInfo,
-        address: &BindAddress,
-    ) -> io::Result<Arc<Listener>> {
-        let (acceptor, session) = transport::listen(address, &core.stream_options())?;
-        let reactor = core.engine()?.reactor();
-        let listener = Arc::new_cyclic(|me| Listener {
-            me: me.clone(),
-            core: Arc::clone(core),
-            info,
-            reactor,
-            acceptor,
-            session,
-            token: OnceLock::new(),
-            closed: Mutex::new(false),
-        });
-        let token = listener.reactor.add_source(Arc::clone(&listener) as Arc<dyn Source>);
-        let _ = listener.token.set(token);
-        if let Err(error) = listener.acceptor.register(listener.reactor.registry(), token) {
-            listener.close();
-            return Err(error);
-        }
-        Ok(listener)
-    }
-
-    pub(crate) fn local_address(&self) -> String {
-        self.acceptor.local_address()
-    }
-
-    /// Stops listening; when this returns the address can be bound again.
-    pub(crate) fn close(&self) {
-        if std::mem::replace(&mut *self.closed.lock(), true) {
-            return;
-        }
-        self.acceptor.deregister(self.reactor.registry());
-        self.acceptor.close();
-        if let Some(token) = self.token.get() {
-            self.reactor.remove_source(*token);
-        }
-    }
-
-    fn accept(self: &Arc<Self>) {
-        for _ in 0..ACCEPTS_PER_TURN {
-            // Held while accepting: a connection is either accepted before close or not at all.
-            let closed = self.closed.lock();
-            if *closed {
-                return;
-            }
-            match self.acceptor.accept(&self.core.stream_options()) {
-                Ok(stream) => {
-                    drop(closed);
-                    self.core.count_accepted();
-                    self.adopt(stream);
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return,
-                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => (),
-                    _ => {
-                        drop(closed);
-                        return self.pause(&error);
-                    }
-                },
-            }
-        }
-        // Others want to be served too; the edge is used up, so come back by oneself.
-        let me = Arc::clone(self);
-        self.reactor.submit(Task::Run(Box::new(move |_| me.accept())));
-    }
-
-    fn adopt(self: &Arc<Self>, stream: Box<dyn transport::Stream>) {
-        let Ok(engine) = self.core.engine() else { return };
-        // Without randomness no connection, as without memory.
-        let Ok(session) = open_session(&self.session, &self.core, self.core.ws_message_type()) else {
-            return;
-        };
-        let owner = Owner::Listener(Arc::clone(self));
-        // Refused by the system or by a socket that is being closed: the stream is dropped, the peer sees its end.
-        let _ = Connection::start(Arc::clone(&self.core), owner, engine.reactor(), stream, session, true);
-    }
-
-    /// Out of descriptors or memory: trying again at once would spin, so wait a little.
-    fn pause(&self, error: &io::Error) {
-        self.core.count_accept_error();
-        self.core.endpoint_failed(self.info.id, &self.local_address(), error);
-        self.reactor.add_timer(Instant::now() + ACCEPT_PAUSE, self.me.clone() as Weak<dyn Source>);
-    }
-}
-
-impl Source for Listener {
-    fn ready(self: Arc<Self>, _ready: Ready, _turn: &mut Turn<'_>) {
-        self.accept();
-    }
-
-    fn timer(self: Arc<Self>, _turn: &mut Turn<'_>) {
-        self.core.endpoint_recovered(self.info.id);
-        self.accept();
-    }
 }
 
 /// Where a dialer stands.

@@ -9,6 +9,7 @@ mod credit;
 mod endpoint;
 mod inproc;
 mod jobs;
+mod listener;
 mod outbound;
 mod outside;
 mod pace;
