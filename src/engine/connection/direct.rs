@@ -14,7 +14,7 @@ use super::{Connection, Phase, Reading};
 use crate::engine::source::{Notice, Recipient};
 use crate::engine::tempo::{self, may_spin};
 use crate::engine::trial::Trial;
-use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, SPIN_IF_WAITED_BELOW};
+use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, DIRECT_WAIT_MAX, SPIN_IF_WAITED_BELOW};
 
 /// What a connection knows of those who read directly.
 #[derive(Debug, Default)]
@@ -30,8 +30,21 @@ pub(super) struct Direct {
     /// To read into, while it is on.
     buffer: Vec<u8>,
     last_began: Option<Instant>,
+    /// Somebody waits for what comes next.
+    waits_since: Option<Instant>,
+    /// How long it took until the last came that was waited for, and that the reactor brought.
+    last_wait: Duration,
     trial: Trial,
     spinning: Trial,
+}
+
+impl Direct {
+    /// Something came, through the reactor.
+    pub(super) fn came(&mut self, now: Instant) {
+        if let Some(since) = self.waits_since.take() {
+            self.last_wait = now.saturating_duration_since(since);
+        }
+    }
 }
 
 /// The right, and the duty, to read a connection directly: [`wait`](Reader::wait) or [`give_up`](Reader::give_up).
@@ -71,7 +84,8 @@ impl Connection {
             && !reading.last_was_large
             && !reading.decoder.is_mid_frame();
         let direct = &mut reading.direct;
-        if !is_fit || direct.is_at_work || since >= DIRECT_LEASE {
+        direct.waits_since.get_or_insert(now);
+        if !is_fit || direct.is_at_work || since >= DIRECT_LEASE || direct.last_wait >= DIRECT_WAIT_MAX {
             cold_path();
             return None;
         }
@@ -129,6 +143,12 @@ impl Connection {
         self.is_watched.load(Ordering::SeqCst)
     }
 
+    /// As if direct reading had never been in vain.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn forget_trials(&self) {
+        self.reading.lock().direct.trial = Trial::default();
+    }
+
     #[cfg(all(test, not(loom)))]
     pub(crate) fn is_read_directly(&self) -> bool {
         self.reading.lock().direct.is_at_work
@@ -165,8 +185,10 @@ impl Reader {
         }
         match read {
             Ok(()) if connection.hand_sole(reading, &buffer, recipient, None) => {
-                reading.direct.trial.ended(true);
-                reading.direct.buffer = buffer;
+                let direct = &mut reading.direct;
+                direct.trial.ended(true);
+                direct.buffer = buffer;
+                direct.waits_since = None;
                 return Directly::Served;
             }
             Ok(()) if matches!(reading.phase, Phase::Open { .. }) => {

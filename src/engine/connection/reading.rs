@@ -36,6 +36,7 @@ impl Connection {
             reading.direct.was_called = true;
             return;
         }
+        reading.direct.came(turn.now);
         let mut budget = READ_BYTES_PER_TURN;
         loop {
             let step = self.read_step(&mut reading, turn);

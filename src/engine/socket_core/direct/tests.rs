@@ -234,6 +234,24 @@ fn who_waits_too_long_waits_where_everything_reaches_it() {
 }
 
 #[test]
+fn who_waited_long_for_the_last_message_does_not_read_the_next_directly() {
+    for mut talk in Talk::pairs() {
+        let late = talk.ask_and(|| {
+            thread::sleep(2 * DIRECT_WAIT_MAX);
+            talk.say(b"late");
+        });
+        assert_eq!(late.expect("an answer").body(), b"late");
+        // Trials that were in vain are not the reason.
+        talk.connection().forget_trials();
+        talk.ask();
+        assert!(talk.connection().read_directly(Instant::now()).is_none());
+        talk.say(b"sooner");
+        assert_eq!(talk.recv().expect("an answer").body(), b"sooner");
+        talk.converse();
+    }
+}
+
+#[test]
 fn the_end_of_the_peer_is_noticed_by_who_reads_and_without_one() {
     for mut talk in Talk::pairs() {
         talk.peer.shutdown(Shutdown::Both).expect("a connection");
