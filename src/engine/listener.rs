@@ -94,6 +94,13 @@ impl Listener {
         }
     }
 
+    fn called(self: &Arc<Self>) {
+        // Who is about to go on sees what there is.
+        if !self.accepting.lock().goes_on {
+            self.serve();
+        }
+    }
+
     /// A share of the work, so that others are served too.
     fn serve(self: &Arc<Self>) {
         let emptied = self.empty_backlog();
@@ -128,11 +135,11 @@ impl Listener {
     fn empty_backlog(&self) -> io::Result<bool> {
         let options = self.core.stream_options();
         let mut accepting = self.accepting.lock();
+        if accepting.closed {
+            return Ok(true);
+        }
         let room = ACCEPTED_MAX.saturating_sub(accepting.accepted.len());
         for _ in 0..room.min(ACCEPTS_PER_TURN) {
-            if accepting.closed {
-                return Ok(true);
-            }
             match self.acceptor.accept(&options) {
                 Ok(stream) => accepting.accepted.push_back(stream),
                 Err(error) => match error.kind() {
@@ -167,14 +174,11 @@ impl Listener {
 
 impl Source for Listener {
     fn ready(self: Arc<Self>, _ready: Ready, _turn: &mut Turn<'_>) {
-        // Who goes on sees what this says.
-        if !self.accepting.lock().goes_on {
-            self.serve();
-        }
+        self.called();
     }
 
     fn timer(self: Arc<Self>, _turn: &mut Turn<'_>) {
         self.core.endpoint_recovered(self.info.id);
-        self.serve();
+        self.called();
     }
 }
