@@ -211,7 +211,7 @@ fn a_crowd_that_connects_at_once_is_served_by_and_by() {
 }
 
 #[test]
-fn closing_a_listener_ends_a_crowd_that_is_just_connecting() {
+fn r237_closing_a_listener_ends_a_crowd_that_is_just_connecting() {
     for carrier in Carrier::NETWORK {
         let pull = socket(Protocol::Pull);
         let mut place = carrier.fresh();
