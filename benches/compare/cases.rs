@@ -92,9 +92,15 @@ impl Case {
         matches!(self.transport, "tls+tcp" | "wss")
     }
 
-    /// The same over tcp.
-    pub fn over_tcp(&self) -> Case {
-        Case { transport: "tcp", ..self.clone() }
+    /// The case by which this one is judged, itself mostly: what is put upon tcp by tcp, two connections of TLS by one.
+    pub fn base(&self) -> Case {
+        match self.group {
+            Group::Throughput if UPON_TCP.contains(&self.transport) => {
+                Case { transport: "tcp", ..self.clone() }
+            }
+            Group::FanIn if self.is_secure() => Case { peers: 1, ..self.clone() },
+            _ => self.clone(),
+        }
     }
 
     /// The figure that stands for the case.

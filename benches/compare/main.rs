@@ -1,14 +1,15 @@
 //! spmsg beside nanomsg, nng, ZeroMQ, mangos and bare sockets, in one interleaved run.
 //!
 //! Every case is played by every rival in turn, round after round, and medians are compared, so that a
-//! machine that changes its pace changes it for all. Ratios are what counts; absolute figures belong to the
-//! machine.
+//! machine that changes its pace changes it for all; so are cases that are judged by each other. Ratios are what
+//! counts; absolute figures belong to the machine.
 
 mod cases;
 #[path = "../../tests/util/certs.rs"]
 #[allow(dead_code)]
 mod certs;
 mod chart;
+mod play;
 mod report;
 mod results;
 mod rivals;
@@ -17,16 +18,11 @@ mod special;
 mod table;
 mod verdict;
 
-use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cases::{Case, Group};
-use results::Row;
-use rivals::Rival;
-use run::Sample;
+use cases::Case;
 
 const HELP: &str = "\
 cargo bench -p spmsg-bench --bench compare -- [OPTIONS]
@@ -147,19 +143,10 @@ fn compare(wishes: &Wishes) -> Result<(), String> {
         println!("{:<12} {}", rival.name, rival.options);
     }
     println!("{} cases, medians of {rounds} interleaved rounds of about {seconds} s\n", cases.len());
-    let mut rows = Vec::new();
-    for (index, case) in cases.iter().enumerate() {
-        let progress = format!(
-            "[{:>5.0} s] {}/{} {}",
-            began.elapsed().as_secs_f64(),
-            index + 1,
-            cases.len(),
-            case.name()
-        );
-        // What is only looked at on a screen is not worth the time.
-        let parts = if wishes.quick && wishes.write.is_none() { 1 } else { case.parts() };
-        rows.push(play(case, &rivals, rounds * parts, seconds / parts as f64, folder.path(), &progress));
-    }
+    // What is only looked at on a screen is not worth the time of many short runs.
+    let in_parts = !wishes.quick || wishes.write.is_some();
+    let rows =
+        play::all(&cases, &play::Rules { rivals: &rivals, rounds, seconds, in_parts, folder: folder.path() });
     let names: Vec<&str> = rivals.iter().map(|rival| rival.name).collect();
     let verdicts = verdict::verdicts(&rows);
     println!("\nin brackets how far spmsg-c is ahead (above 1) or behind (below 1)\n");
@@ -192,86 +179,4 @@ fn write_certificates(folder: &Path) -> std::io::Result<()> {
 /// The folder of the workspace: cargo runs a bench in its package's.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// All rounds of one case. A measurement that fails is noted; after two the rival sits out the rest.
-fn play(case: &Case, rivals: &[Rival], rounds: usize, seconds: f64, folder: &Path, progress: &str) -> Row {
-    let mut row = Row::new(case.clone());
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    // Counting calls is slow, and what it finds does not depend on the pace of the machine.
-    let rounds = if case.group == Group::Calls { 1 } else { rounds };
-    for round in 0..rounds {
-        // Nobody always follows the same neighbour.
-        let turn = rivals.iter().cycle().skip(round).take(rivals.len());
-        for rival in turn.filter(|rival| rival.plays(case)) {
-            if row.failures.get(rival.name).is_some_and(|failures| failures.len() > 1) {
-                continue;
-            }
-            show(&format!("{progress}: round {} {}", round + 1, rival.name), false);
-            let mut measured = count(case, rival, seconds, &mut counts, folder);
-            if let Ok(count) = measured {
-                match measure(rival, case, count, folder) {
-                    Ok(mut sample) => {
-                        results::per_message(&mut sample, case, count);
-                        row.samples.entry(rival.name).or_default().push(sample);
-                    }
-                    Err(why) => measured = Err(why),
-                }
-            }
-            if let Err(why) = measured {
-                row.failures.entry(rival.name).or_default().push(why);
-            }
-        }
-    }
-    let figure = |rival: &Rival| {
-        let figure = row.median(rival.name, case.metric())?;
-        Some(format!("{} {}", rival.name, results::figure_text(case.metric(), figure)))
-    };
-    show(&format!("{progress}: {}", rivals.iter().filter_map(figure).collect::<Vec<_>>().join(", ")), true);
-    row
-}
-
-/// Progress: on a terminal one line that changes until it is `done`, elsewhere only what is done.
-fn show(line: &str, done: bool) {
-    let mut stderr = std::io::stderr();
-    // Nothing depends on whether it is seen.
-    let _ = match (stderr.is_terminal(), done) {
-        (true, _) => write!(stderr, "\r\x1b[K{line}{}", if done { "\n" } else { "" }),
-        (false, true) => writeln!(stderr, "{line}"),
-        (false, false) => Ok(()),
-    };
-}
-
-fn measure(rival: &Rival, case: &Case, count: usize, folder: &Path) -> Result<Sample, String> {
-    match case.group {
-        Group::Storm => special::storm(rival, case, folder),
-        Group::Idle => special::idle(rival, case, folder),
-        Group::Calls => special::calls(rival, case, folder),
-        _ => run::measure(rival, case, count, folder),
-    }
-}
-
-/// How many messages the rival's measurements have, found out by short ones: a very short one exaggerates.
-fn count<'a>(
-    case: &Case,
-    rival: &'a Rival,
-    seconds: f64,
-    counts: &mut HashMap<&'a str, usize>,
-    folder: &Path,
-) -> Result<usize, String> {
-    if let Some(count) = counts.get(rival.name) {
-        return Ok(*count);
-    }
-    let mut count = case.first_count();
-    if case.needs_calibration() {
-        for share in [0.25, 1.0] {
-            let sample = run::measure(rival, case, count, folder)?;
-            let figure = sample.get(case.metric()).copied().filter(|figure| *figure > 0.0);
-            count = case.count_for(figure.ok_or("the first measurement has no figure")?, share * seconds);
-        }
-    } else {
-        count = case.count_for(1.0, seconds);
-    }
-    counts.insert(rival.name, count);
-    Ok(count)
 }

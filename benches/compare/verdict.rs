@@ -97,24 +97,23 @@ fn throughput(row: &Row) -> Vec<Verdict> {
 /// other cases, and when the run has nothing to compare with.
 fn upon_tcp(row: &Row, rows: &[Row]) -> Option<Verdict> {
     let Case { group, transport, size, peers, .. } = row.case;
-    let of_tcp = |text, share| Bound::beside(rows, &row.case.over_tcp(), "spmsg-c", text, share);
+    let base = rows.iter().find(|other| other.case == row.case.base());
+    let of_base = |text: &str, share| {
+        let figure = base.and_then(|base| base.median("spmsg-c", "rate"));
+        Bound { text: text.into(), value: figure.map(|figure| figure * share) }
+    };
     let (must, aim) = match (group, transport, size) {
-        (Group::Throughput, "ws", 64 | 1024) => (of_tcp("tcp / 1.5", 1.0 / 1.5), Bound::none()),
-        (Group::Throughput, "tls+tcp", 64) => (of_tcp("0.4x tcp", 0.4), Bound::none()),
+        (Group::Throughput, "ws", 64 | 1024) => (of_base("tcp / 1.5", 1.0 / 1.5), Bound::none()),
+        (Group::Throughput, "tls+tcp", 64) => (of_base("0.4x tcp", 0.4), Bound::none()),
         (Group::Throughput, "tls+tcp", 65_536) => {
             (Bound::of(row, "0.8x pump", &[("pump", "rate", 0.8, 0.0)]), Bound::none())
         }
         (Group::FanIn, "tls+tcp", _) if peers == 2 => {
-            let one = Case { peers: 1, ..row.case.clone() };
-            let pumps = rows.iter().find(|row| row.case == one).and_then(|row| row.median("pump", "rate"));
             // Where the pump does not gain that much either, the processors are busy with one connection already.
-            let gain = row.median("pump", "rate").zip(pumps).map(|(two, one)| two / one);
-            let share = gain.map_or(TWO_OF_ONE, |gain| gain.min(TWO_OF_ONE));
+            let pumps = row.median("pump", "rate").zip(base.and_then(|base| base.median("pump", "rate")));
+            let share = pumps.map_or(TWO_OF_ONE, |(two, one)| TWO_OF_ONE.min(two / one));
             let text = format!("{share:.2}x one, as the pump (at most {TWO_OF_ONE})");
-            (
-                Bound::beside(rows, &one, "spmsg-c", &text, share),
-                Bound::beside(rows, &one, "spmsg-c", "1.6x one", TWO_OF_ONE),
-            )
+            (of_base(&text, share), of_base("1.6x one", TWO_OF_ONE))
         }
         _ => return None,
     };
@@ -167,13 +166,6 @@ impl Bound {
             });
         }
         Bound { text: text.into(), value: hardest }
-    }
-
-    /// That share of a rival's rate in another case of the run.
-    fn beside(rows: &[Row], case: &Case, rival: &str, text: &str, share: f64) -> Bound {
-        let other = rows.iter().find(|row| row.case == *case);
-        let figure = other.and_then(|row| row.median(rival, "rate"));
-        Bound { text: text.into(), value: figure.map(|figure| figure * share) }
     }
 
     fn fixed(text: &str, value: f64) -> Bound {
