@@ -195,8 +195,13 @@ pub const GUEST_LEASE: Duration = Duration::from_millis(4);
 /// How long a thread sleeps at the connection that will bring its answer before it waits where everything reaches it. A
 /// close, or a second peer that connects meanwhile, is noticed so much later at most.
 pub const DIRECT_WAIT_MAX: Duration = Duration::from_millis(4);
-/// How long the reactor ignores a connection whose reader has not come back. Of a conversation it looks after so often.
+/// How long the reactor ignores a connection to which a reader has come, before it looks whether it still does; and what
+/// lies between two messages of a conversation at most.
 pub const DIRECT_LEASE: Duration = Duration::from_millis(40);
+/// Each look that finds it was there doubles the time until the next, up to this: to look is to wake the I/O thread, and one
+/// exchange of a hundred is what a 99th percentile sees. What the reader leaves lying is found so much later at most; an
+/// end of the stream at once.
+pub const DIRECT_LEASE_MAX: Duration = Duration::from_millis(640);
 /// What such a thread reads at once, in bytes: a body that is not read by itself, with what stands before it.
 pub const DIRECT_READ_BYTES: usize = BODY_BY_REFERENCE_BYTES + 64;
 /// For so long the I/O thread leaves a timer that is due to who has its place.

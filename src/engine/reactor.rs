@@ -21,6 +21,7 @@ pub(crate) use super::turns::Parked;
 use super::turns::{Doorbell, Turns};
 use crate::frames::Frames;
 use crate::limits::{BUFFERS_IDLE_AFTER, EVENTS_PER_TURN, READ_BLOCK_BYTES};
+use crate::sys::standby::Happened;
 use alarms::Alarms;
 use inbox::Inbox;
 
@@ -349,13 +350,7 @@ impl Reactor {
                 self.tails.look(turn.now);
                 continue;
             }
-            let closed = event.is_error() || event.is_read_closed() || event.is_write_closed();
-            let ready = Ready {
-                read: event.is_readable() || closed,
-                write: event.is_writable() || event.is_error() || event.is_write_closed(),
-                closed,
-            };
-            self.tell_ready(event.token(), ready, &mut turn);
+            self.tell_ready(event.token(), Happened::from(event).into(), &mut turn);
         }
         if spin && turn.was_all_taken() {
             tempo.only_took(spun);

@@ -9,6 +9,7 @@ use mio::Token;
 use super::socket_core::Core;
 use super::sync::{AtomicBool, Ordering};
 use crate::frames::{Frames, Taken};
+use crate::sys::standby::Happened;
 
 /// Something the reactor calls: a connection, a listener, a dialer, a socket with a deadline.
 pub(crate) trait Source: Send + Sync {
@@ -35,6 +36,12 @@ pub(crate) struct Ready {
     pub(crate) write: bool,
     /// The end of the stream, or an error, is there to be read.
     pub(crate) closed: bool,
+}
+
+impl From<Happened> for Ready {
+    fn from(happened: Happened) -> Ready {
+        Ready { read: happened.readable, write: happened.writable, closed: happened.closed }
+    }
 }
 
 /// Whoever turns and waits for a message of one socket meanwhile: it can be handed over at once.

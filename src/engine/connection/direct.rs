@@ -14,7 +14,9 @@ use super::{Connection, Phase, Reading};
 use crate::engine::source::{Notice, Recipient};
 use crate::engine::tempo::{self, may_spin};
 use crate::engine::trial::Trial;
-use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, DIRECT_WAIT_MAX, SPIN_IF_WAITED_BELOW};
+use crate::limits::{
+    DIRECT_LEASE, DIRECT_LEASE_MAX, DIRECT_READ_BYTES, DIRECT_WAIT_MAX, SPIN_IF_WAITED_BELOW,
+};
 
 /// What a connection knows of those who read directly.
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ pub(super) struct Direct {
     is_on: bool,
     /// Somebody came since the lease began.
     was_used: bool,
+    /// For how long the lease is.
+    lease: Duration,
     /// To read into, while it is on.
     buffer: Vec<u8>,
     last_began: Option<Instant>,
@@ -85,6 +89,10 @@ impl Connection {
             && !reading.decoder.is_mid_frame();
         let direct = &mut reading.direct;
         direct.waits_since.get_or_insert(now);
+        if since >= DIRECT_LEASE {
+            // The conversation was over, which nobody is to blame for.
+            direct.is_on = false;
+        }
         if !is_fit || direct.is_at_work || since >= DIRECT_LEASE || direct.last_wait >= DIRECT_WAIT_MAX {
             cold_path();
             return None;
@@ -115,6 +123,7 @@ impl Connection {
                 return None;
             }
             if reading.timer.is_none() {
+                reading.direct.lease = DIRECT_LEASE;
                 reading.timer = Some(self.add_timer(now + DIRECT_LEASE));
             }
         }
@@ -154,13 +163,19 @@ impl Connection {
         self.reading.lock().direct.is_at_work
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn lease(&self) -> Duration {
+        self.reading.lock().direct.lease
+    }
+
     /// A lease is over: the reactor looks for input again unless somebody is at work here, or was since it began.
     pub(super) fn end_lease(&self, now: Instant) {
         let mut reading = self.reading.lock();
         let direct = &mut reading.direct;
         let is_used = std::mem::take(&mut direct.was_used) || direct.is_at_work;
         if is_used && !self.is_watched.load(Ordering::SeqCst) {
-            reading.timer = Some(self.add_timer(now + DIRECT_LEASE));
+            direct.lease = DIRECT_LEASE_MAX.min(direct.lease * 2);
+            reading.timer = Some(self.add_timer(now + direct.lease));
             return;
         }
         direct.is_on = false;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use super::{Reactor, TAILS, WAKE};
-use crate::engine::source::{Ready, Task};
+use crate::engine::source::Task;
 use crate::engine::turns::{Post, Station};
 use crate::limits::GUEST_TIMER_MAX;
 use crate::sys::standby;
@@ -85,11 +85,7 @@ impl Reactor {
             standby::wait(self.registry.as_raw_fd(), timeout, |happened| match Token(happened.token) {
                 WAKE => woken = true,
                 TAILS => alarm = true,
-                token => {
-                    let ready =
-                        Ready { read: happened.readable, write: happened.writable, closed: happened.closed };
-                    tasks.push(Task::Ready(token, ready));
-                }
+                token => tasks.push(Task::Ready(token, happened.into())),
             });
         let events = !tasks.is_empty();
         if events {

@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::engine::source::Task;
 use crate::engine::turns::tests::wait_until;
 use crate::engine::waiters::Waker;
-use crate::limits::{DIRECT_READ_BYTES, TRIAL_PENALTY_MAX};
+use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, TRIAL_PENALTY_MAX};
 use crate::message::Message;
 use crate::options::Options;
 use crate::sys::Parker;
@@ -193,6 +193,32 @@ fn what_comes_while_nobody_is_there_is_read_when_the_lease_is_over() {
         wait_until("it is read", || talk.is_there_a_message());
         assert!(talk.is_watched());
         assert_eq!(talk.recv().expect("a message").body(), b"unasked");
+    }
+}
+
+#[test]
+fn the_longer_they_converse_the_longer_is_the_lease() {
+    for mut talk in Talk::pairs() {
+        wait_until("the lease is longer", || {
+            talk.exchange();
+            talk.connection().lease() > DIRECT_LEASE
+        });
+        wait_until("it is over", || talk.is_watched());
+        talk.converse();
+        assert_eq!(talk.connection().lease(), DIRECT_LEASE);
+    }
+}
+
+#[test]
+fn a_pause_between_two_conversations_is_no_failure() {
+    for mut talk in Talk::pairs() {
+        talk.converse();
+        talk.ask();
+        let later = Instant::now() + DIRECT_LEASE;
+        assert!(talk.connection().read_directly(later).is_none());
+        talk.connection().watch_input();
+        let reader = talk.connection().read_directly(later).expect("the next one reads directly");
+        reader.give_up();
     }
 }
 
