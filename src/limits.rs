@@ -240,7 +240,8 @@ pub const SPINS_OF_A_SINK_MAX: u32 = 3;
 pub const WAKE_UP_COST: Duration = Duration::from_micros(5);
 /// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.
 pub const SPIN_LOOKS_PER_YIELD: usize = 4;
-/// How long a sender that spins for room goes on once there is some: then there is room for many messages.
+/// How long a sender that spins for room goes on at most once there is some, until half of it is free: then there is room
+/// for many messages.
 pub const SPIN_FOR_MORE_ROOM: Duration = Duration::from_micros(20);
 /// A sender writes itself once this much waits, without handing over to the I/O thread.
 pub const INLINE_WRITE_BYTES: usize = 64 * 1024;

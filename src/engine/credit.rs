@@ -35,6 +35,11 @@ impl Credit {
         self.beyond.is_some()
     }
 
+    /// Whether at most half of the bound waits.
+    pub(crate) fn is_half_free(&self) -> bool {
+        self.waiting <= self.bound / 2
+    }
+
     /// Messages of a sum below this enter, all of them.
     pub(crate) fn room(&self) -> usize {
         if self.is_full() { 0 } else { self.bound.saturating_sub(self.waiting) }

@@ -183,10 +183,18 @@ impl End {
         }
     }
 
+    /// Whether half of the other end's bound is free.
+    pub(crate) fn is_half_free(&self) -> bool {
+        let there = self.there();
+        let mut lane = there.lane.0.lock();
+        there.taken.0.note(&mut lane);
+        lane.credit.is_half_free()
+    }
+
     /// Bytes that wait at this end for the application.
     pub(crate) fn waiting(&self) -> usize {
         let mut lane = self.here().lane.0.lock();
-        self.here().taken.0.catch_up(&mut lane);
+        self.here().taken.0.note(&mut lane);
         lane.credit.waiting()
     }
 
@@ -208,14 +216,19 @@ impl Taken {
     /// Takes into account what was taken meanwhile. Returns whether there is room; if not, the sender will be told.
     fn catch_up(&self, lane: &mut Lane) -> bool {
         self.wanted.store(true, Ordering::SeqCst);
-        let taken = self.bytes.load(Ordering::SeqCst);
-        lane.credit.release(taken.wrapping_sub(lane.seen));
-        lane.seen = taken;
+        self.note(lane);
         let room = !lane.credit.is_full();
         if room {
             self.wanted.store(false, Ordering::SeqCst);
         }
         room
+    }
+
+    /// Does so, and says nothing to anybody.
+    fn note(&self, lane: &mut Lane) {
+        let taken = self.bytes.load(Ordering::SeqCst);
+        lane.credit.release(taken.wrapping_sub(lane.seen));
+        lane.seen = taken;
     }
 }
 
@@ -277,5 +290,40 @@ impl Mail {
 
     pub(crate) fn moves(&self) -> usize {
         self.moves.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_much_room_when_half_of_the_bound_is_free() {
+        let (end, mut jobs) = (End::loose(), Jobs::new());
+        let bound = end.there().core.buffer_bounds().1;
+        let part = vec![7; bound / 8];
+        let mut waiting = 0;
+        while end.push_body(&part, &mut jobs) == Room::Free {
+            waiting += 1;
+            assert_eq!(end.is_half_free(), waiting <= 4, "{waiting} eighths");
+        }
+        assert_eq!(waiting, 7);
+        for taken in 1..=8 {
+            end.peer().release(part.len(), &mut jobs);
+            assert_eq!(end.is_half_free(), taken >= 4, "{taken} of 8");
+        }
+    }
+
+    #[test]
+    fn a_look_for_more_room_takes_nobodys_call_away() {
+        let (end, mut jobs) = (End::loose(), Jobs::new());
+        let bound = end.there().core.buffer_bounds().1;
+        let half = vec![7; bound / 2];
+        while end.push_body(&half, &mut jobs) == Room::Free {}
+        let there = end.there();
+        // What the receiver says first, before it looks whether the sender wants to know.
+        there.taken.0.bytes.fetch_add(half.len(), Ordering::SeqCst);
+        assert!(end.is_half_free());
+        assert!(there.taken.0.add(0, &there.lane.0), "the sender is told");
     }
 }

@@ -27,6 +27,11 @@ impl Link {
         }
     }
 
+    /// Whether much may be sent within the process before there is no room.
+    pub(super) fn is_half_free(&self) -> bool {
+        matches!(self, Link::Inproc(end) if end.is_half_free())
+    }
+
     pub(super) fn is_network(&self) -> bool {
         matches!(self, Link::Stream(_))
     }

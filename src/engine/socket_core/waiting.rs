@@ -293,13 +293,19 @@ impl Core {
         }
         self.tempo(direction).lock().spun(true);
         if direction == Direction::Send {
-            // There is room for one message. A moment later there is room for many, and each wait costs the receiver too.
-            let end = end.min(Instant::now() + SPIN_FOR_MORE_ROOM);
-            while Instant::now() < end {
-                std::hint::spin_loop();
-            }
+            self.spin_for_more_room(end);
         }
         true
+    }
+
+    /// There is room for one message. A moment later there is room for many small ones, and each wait costs the receiver
+    /// too.
+    fn spin_for_more_room(&self, end: Instant) {
+        let end = end.min(Instant::now() + SPIN_FOR_MORE_ROOM);
+        let is_much = || self.state.lock().pipes.iter().any(|pipe| pipe.link.is_half_free());
+        while !is_much() && Instant::now() < end {
+            (0..SPIN_LOOKS_PER_CLOCK).for_each(|_| std::hint::spin_loop());
+        }
     }
 
     /// The reactor that brings what this socket waits for, if it is one: a thread that blocks may turn it.
