@@ -18,7 +18,11 @@ pub struct Rival {
 /// Names and tuning in the order of the columns; ours are first.
 pub const RIVALS: [(&str, &str, &[&str]); 9] = [
     ("spmsg-c", "nn_send and nn_recv of libspmsg, default options", &[]),
-    ("spmsg-rust", "Socket::send and Socket::recv, default options", &[]),
+    (
+        "spmsg-rust",
+        "Socket::send and Socket::recv, default options; clones of one Message from 16 KiB up",
+        &[],
+    ),
     (
         "nanomsg",
         "NN_TCP_NODELAY; NN_SNDBUF and NN_RCVBUF of 1 MiB from 64 KiB up, where they help",

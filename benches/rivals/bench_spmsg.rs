@@ -13,6 +13,9 @@ use spmsg::{Message, Mode, Protocol, Socket, TlsConfig};
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Done = Result<(), Failure>;
 
+/// A body of which one would not make a copy for each message.
+const LARGE_BYTES: usize = 16 << 10;
+
 #[derive(Clone)]
 struct Ask {
     side: String,
@@ -160,6 +163,11 @@ impl Ask {
         vec![0; self.size]
     }
 
+    /// What is sent again and again: copies of a small body, and of a large one the same memory.
+    fn another(&self, message: &Message) -> Message {
+        if self.size < LARGE_BYTES { Message::from(message.body()) } else { message.clone() }
+    }
+
     fn mark(&self) -> Done {
         *lock(&self.began) = Some(getrusage(UsageWho::RUSAGE_SELF)?);
         Ok(())
@@ -196,13 +204,13 @@ fn thr_far(ask: &Ask) -> Done {
 
 fn thr_near(ask: &Ask) -> Done {
     let socket = ask.start(ask.one_or(Protocol::Push), false)?;
-    let body = ask.body();
+    let message = Message::from(ask.body());
     for _ in 0..ask.warm {
-        socket.send(&body[..])?;
+        socket.send(ask.another(&message))?;
     }
     ask.mark()?;
     for _ in 0..ask.count {
-        socket.send(&body[..])?;
+        socket.send(ask.another(&message))?;
     }
     keep(socket);
     Ok(())
@@ -330,12 +338,12 @@ fn fanin_far(ask: &Ask) -> Done {
 fn fanin_near(ask: &Ask) -> Done {
     let peer = |barrier: &Barrier| {
         let socket = ask.start(Protocol::Push, false)?;
-        let body = ask.body();
-        socket.send(&body[..])?;
+        let message = Message::from(ask.body());
+        socket.send(ask.another(&message))?;
         barrier.wait();
         barrier.wait();
         for _ in 0..ask.count / ask.peers {
-            socket.send(&body[..])?;
+            socket.send(ask.another(&message))?;
         }
         keep(socket);
         Ok(())

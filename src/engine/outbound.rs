@@ -235,13 +235,15 @@ impl Outbound {
         Some((room, could_wait && queue.waits.takes()))
     }
 
-    /// Writes a claimed frame from where it lies; what the wire does not take is copied, and follows as soon as it can.
+    /// Writes a claimed frame from where it lies; what the wire does not take is copied, or kept of the `shared` body, and
+    /// follows as soon as it can.
     /// `await_room` says whether the full wire has room again, or that it is not to be waited for any longer; without it
     /// nobody waits.
     pub(crate) fn write_claimed(
         &self,
         head: &[u8],
         body: &[u8],
+        shared: Option<&Bytes>,
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
         mut await_room: Option<impl FnMut() -> bool>,
     ) -> Written {
@@ -274,7 +276,7 @@ impl Outbound {
         };
         let mut rest = SendQueue::default();
         let result = match result {
-            Ok(()) if written < all => keep_rest(&mut rest, head, body, written),
+            Ok(()) if written < all => keep_rest(&mut rest, head, body, shared, written),
             other => other,
         };
         let mut queue = self.queue.lock();
@@ -434,12 +436,23 @@ impl Queue {
     }
 }
 
-/// Copies what was not written of a frame. Without memory for that the frame is torn, and the connection with it.
-fn keep_rest(flight: &mut SendQueue, head: &[u8], body: &[u8], written: usize) -> io::Result<()> {
+/// Keeps what was not written of a frame. Without memory for a copy of that the frame is torn, and the connection with it.
+fn keep_rest(
+    flight: &mut SendQueue,
+    head: &[u8],
+    body: &[u8],
+    shared: Option<&Bytes>,
+    written: usize,
+) -> io::Result<()> {
     if let Some(rest) = head.get(written..) {
         flight.put(rest);
     }
-    let rest = body.get(written.saturating_sub(head.len())..).unwrap_or_default();
+    let body_written = written.saturating_sub(head.len()).min(body.len());
+    if let Some(shared) = shared {
+        flight.put_bytes(&shared.slice(body_written..));
+        return Ok(());
+    }
+    let rest = body.get(body_written..).unwrap_or_default();
     let mut copy = Vec::new();
     copy.try_reserve_exact(rest.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
     copy.extend_from_slice(rest);

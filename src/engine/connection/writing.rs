@@ -6,6 +6,8 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::Connection;
 use crate::engine::jobs::{self, Job, Jobs};
 use crate::engine::outbound::{Room, Written};
@@ -48,6 +50,8 @@ impl Front {
 pub(crate) struct Parts<'a> {
     pub(crate) header: &'a [u8],
     pub(crate) body: &'a [u8],
+    /// The body as well, if it can be kept without a copy.
+    pub(crate) shared: Option<&'a Bytes>,
     /// Whether the caller could wait for a full wire, if that pays.
     pub(crate) could_wait: bool,
 }
@@ -80,7 +84,7 @@ pub(crate) struct Claim {
 impl Claim {
     /// Writes the frame that was claimed for; called without any socket's lock.
     #[inline(never)]
-    pub(crate) fn write(self, head: &[u8], body: &[u8]) {
+    pub(crate) fn write(self, head: &[u8], body: &[u8], shared: Option<&Bytes>) {
         let mut frame = [0; SMALL_FRAME_BYTES];
         match frame.get_mut(..head.len().saturating_add(body.len())) {
             Some(frame) => {
@@ -89,7 +93,7 @@ impl Claim {
                 to_body.copy_from_slice(body);
                 self.write_small(frame);
             }
-            None => self.write_parts(head, body, None),
+            None => self.write_parts(head, body, shared, None),
         }
     }
 
@@ -101,7 +105,7 @@ impl Claim {
         let has_left = matches!(result, Ok(written) if written == frame.len());
         if !has_left {
             cold_path();
-            self.write_parts(frame, &[], Some(result));
+            self.write_parts(frame, &[], None, Some(result));
         } else if let Some(more) = connection.outbound.has_left(frame.len()) {
             let write = |slices: &[io::IoSlice<'_>]| connection.stream.write(slices);
             connection.finish_writing(&connection.outbound.write_on(more, write));
@@ -110,7 +114,13 @@ impl Claim {
 
     /// `first` is what became of the first attempt, if there was one.
     #[inline(never)]
-    fn write_parts(&self, head: &[u8], body: &[u8], mut first: Option<io::Result<usize>>) {
+    fn write_parts(
+        &self,
+        head: &[u8],
+        body: &[u8],
+        shared: Option<&Bytes>,
+        mut first: Option<io::Result<usize>>,
+    ) {
         let connection = &self.connection;
         let write = |slices: &[io::IoSlice<'_>]| match first.take() {
             Some(result) => result,
@@ -121,7 +131,7 @@ impl Claim {
             began.get_or_insert_with(Instant::now).elapsed() < WIRE_WAIT_MAX
                 && connection.stream.await_room(WIRE_WAIT)
         });
-        connection.finish_writing(&connection.outbound.write_claimed(head, body, write, await_room));
+        connection.finish_writing(&connection.outbound.write_claimed(head, body, shared, write, await_room));
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::BODY_BY_REFERENCE_BYTES;
 
 const HEAD: &[u8] = b"head";
 const BODY: &[u8] = b"a body of some bytes";
@@ -28,7 +29,7 @@ fn write_claimed(outbound: &Outbound, room: usize, more: &[usize]) -> (Written, 
     let mut waits = more.iter();
     let await_room = || waits.next().inspect(|more| wire.borrow_mut().room += **more).is_some();
     let written =
-        outbound.write_claimed(HEAD, BODY, |slices| wire.borrow_mut().write(slices), Some(await_room));
+        outbound.write_claimed(HEAD, BODY, None, |slices| wire.borrow_mut().write(slices), Some(await_room));
     (written, wire.into_inner().taken)
 }
 
@@ -64,11 +65,33 @@ fn what_the_wire_does_not_take_in_time_follows_later() {
 }
 
 #[test]
+fn what_the_wire_does_not_take_of_a_shared_body_is_not_copied() {
+    let shared = Bytes::from(vec![7; 2 * BODY_BY_REFERENCE_BYTES]);
+    for taken in [0, HEAD.len(), HEAD.len() + 1, HEAD.len() + BODY_BY_REFERENCE_BYTES] {
+        let outbound = Outbound::new(1 << 20);
+        assert!(outbound.claim(HEAD.len() + shared.len(), false).is_some());
+        let mut wire = Wire { room: taken, taken: Vec::new() };
+        let write = |slices: &[IoSlice<'_>]| wire.write(slices);
+        let written = outbound.write_claimed(HEAD, &shared, Some(&shared), write, None::<fn() -> bool>);
+        assert!(written.blocked && written.error.is_none());
+        assert!(outbound.writable());
+        let mut ends = Vec::new();
+        outbound.write_out(|slices| {
+            ends.extend(slices.last().map(|slice| slice.as_ptr_range().end));
+            wire.room = usize::MAX;
+            wire.write(slices)
+        });
+        assert_eq!(wire.taken, [HEAD, &shared].concat());
+        assert_eq!(ends, [shared.as_ptr_range().end], "it leaves from where it lies");
+    }
+}
+
+#[test]
 fn an_error_ends_it_and_nothing_is_left() {
     let outbound = Outbound::new(1 << 20);
     assert_eq!(outbound.claim(HEAD.len() + BODY.len(), false), Some((Room::Free, false)));
     let broken = |_: &[IoSlice<'_>]| Err(io::ErrorKind::BrokenPipe.into());
-    let written = outbound.write_claimed(HEAD, BODY, broken, None::<fn() -> bool>);
+    let written = outbound.write_claimed(HEAD, BODY, None, broken, None::<fn() -> bool>);
     assert_eq!(written.error.map(|error| error.kind()), Some(io::ErrorKind::BrokenPipe));
     assert!(outbound.claim(1, false).is_none());
 }
@@ -85,7 +108,8 @@ fn a_wire_that_rests_is_claimed_and_a_busy_one_takes_a_copy() {
     assert_eq!(outbound.pending(), 8, "in flight with who claimed it");
     assert_eq!(offer(&outbound), (Room::Free, Some(Writer::Nobody)), "whoever writes takes it along");
     let mut wire = Wire { room: usize::MAX, taken: Vec::new() };
-    let written = outbound.write_claimed(&[1; 8], &[], |slices| wire.write(slices), None::<fn() -> bool>);
+    let written =
+        outbound.write_claimed(&[1; 8], &[], None, |slices| wire.write(slices), None::<fn() -> bool>);
     assert!(written.error.is_none() && !written.blocked);
     assert_eq!((wire.taken, outbound.pending()), ([[1; 8], [7; 8]].concat(), 0));
 }
@@ -138,7 +162,7 @@ fn what_is_heard_is_answered_at_once_until_something_is_written() {
         outbound.heard();
         assert!(!outbound.awaits_answer());
         assert_eq!(offer(&outbound).1, None);
-        outbound.write_claimed(&[1; 8], &[], |slices| wire.write(slices), None::<fn() -> bool>);
+        outbound.write_claimed(&[1; 8], &[], None, |slices| wire.write(slices), None::<fn() -> bool>);
         assert!(outbound.awaits_answer());
     }
     // Unless this thread is held up for longer than a wire has to rest.

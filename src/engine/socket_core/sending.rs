@@ -3,6 +3,8 @@
 use std::hint::cold_path;
 use std::io;
 
+use bytes::Bytes;
+
 use super::waiting::{Direction, Patience};
 use super::{Core, Link};
 use crate::engine::connection::{Claim, Front, Parts};
@@ -18,15 +20,18 @@ impl Core {
     /// Sends, waiting as `patience` says. A message that is not sent comes back.
     #[inline]
     pub(crate) fn send(&self, message: Message, patience: Patience) -> Result<(), SendError> {
-        // A small body is copied straight to where it leaves from, and the message moved no further than here.
-        if message.is_plain() && message.len() < BODY_BY_REFERENCE_BYTES {
-            match self.try_send_body(message.body(), patience) {
-                Ok(Offer::Taken) => return Ok(()),
-                Ok(_) => (),
-                Err(error) => return Err(SendError { error, message }),
-            }
+        if !message.is_plain() {
+            return self.send_message(message, patience);
         }
-        self.send_message(message, patience)
+        // A small body is copied straight to where it leaves from, and the message moved no further than here; a large one
+        // is written from where it lies.
+        let mut patience = patience;
+        match self.offer_body(message.body(), message.shared_body(), &mut patience) {
+            Ok(Offer::Taken) => Ok(()),
+            Ok(Offer::Message) => self.send_message(message, patience),
+            Ok(Offer::Full) => Err(SendError { error: Error::WouldBlock, message }),
+            Err(error) => Err(SendError { error, message }),
+        }
     }
 
     fn send_message(&self, mut message: Message, mut patience: Patience) -> Result<(), SendError> {
@@ -75,32 +80,49 @@ impl Core {
 
     /// Sends a copy of `body`, waiting as `patience` says. A small one is copied straight to where it leaves from.
     #[inline]
-    pub(crate) fn send_body(&self, body: &[u8], patience: Patience) -> Result<(), Error> {
-        match self.try_send_body(body, patience)? {
+    pub(crate) fn send_body(&self, body: &[u8], mut patience: Patience) -> Result<(), Error> {
+        match self.offer_body(body, None, &mut patience)? {
             Offer::Taken => Ok(()),
             Offer::Message => self.send_message(copy_of(body)?, patience).map_err(|refused| refused.error),
-            Offer::Full => self.send_body_waiting(body, patience),
+            Offer::Full => Err(Error::WouldBlock),
+        }
+    }
+
+    /// Offers the body until there is room, as long as `patience` lasts. `shared` is the body as well, if others may hold
+    /// it.
+    #[inline]
+    fn offer_body(
+        &self,
+        body: &[u8],
+        shared: Option<&Bytes>,
+        patience: &mut Patience,
+    ) -> Result<Offer, Error> {
+        match self.try_send_body(body, shared, *patience)? {
+            Offer::Full => self.offer_body_again(body, shared, patience),
+            done => Ok(done),
         }
     }
 
     /// The body stays where it is meanwhile: what is copied before there is room is copied to a place of its own, in vain
     /// if the wait fails or the wire is idle by then.
     #[cold]
-    fn send_body_waiting(&self, body: &[u8], mut patience: Patience) -> Result<(), Error> {
+    fn offer_body_again(
+        &self,
+        body: &[u8],
+        shared: Option<&Bytes>,
+        patience: &mut Patience,
+    ) -> Result<Offer, Error> {
         while patience.waits() {
             let moves = self.mail.moves();
-            match self.try_send_body(body, patience)? {
-                Offer::Taken => return Ok(()),
-                Offer::Message => {
-                    return self.send_message(copy_of(body)?, patience).map_err(|refused| refused.error);
-                }
-                Offer::Full => self.wait_for_room(moves, &mut patience)?,
+            match self.try_send_body(body, shared, *patience)? {
+                Offer::Full => self.wait_for_room(moves, patience)?,
+                done => return Ok(done),
             }
         }
-        Err(Error::WouldBlock)
+        Ok(Offer::Full)
     }
 
-    fn try_send_body(&self, body: &[u8], patience: Patience) -> Result<Offer, Error> {
+    fn try_send_body(&self, body: &[u8], shared: Option<&Bytes>, patience: Patience) -> Result<Offer, Error> {
         if self.is_inherited() {
             cold_path();
             return Err(Error::Closed);
@@ -123,7 +145,8 @@ impl Core {
         // With several peers, another could be written to meanwhile.
         let could_wait = body.len() >= WIRE_WAIT_BODY_BYTES && patience.waits() && state.pipes.len() == 1;
         let mut front = Front::new();
-        let (room, claim) = link.push_parts(Parts { header, body, could_wait }, &mut front, &mut jobs)?;
+        let (room, claim) =
+            link.push_parts(Parts { header, body, shared, could_wait }, &mut front, &mut jobs)?;
         if room == Room::Full {
             state.pattern.handle_full(pipe);
         }
@@ -134,7 +157,7 @@ impl Core {
         state.stats.sent(body.len());
         drop(guard);
         if let Some(claim) = claim {
-            claim.write(front.as_slice(), body);
+            claim.write(front.as_slice(), body, shared);
         }
         jobs::run(jobs);
         Ok(Offer::Taken)
@@ -197,7 +220,10 @@ impl Link {
             return Ok((room, Some(claim)));
         }
         // The turn of the pipe is taken, so the message has to be made under the lock.
-        let mut message = self.copy_of(parts.body)?;
+        let mut message = match parts.shared {
+            Some(shared) => Message::from(shared.clone()),
+            None => self.copy_of(parts.body)?,
+        };
         message.set_header(parts.header);
         Ok((self.push(message, Flow::Unknown, jobs), None))
     }
