@@ -286,6 +286,9 @@ pub const CONNECTION_MEMORY_BYTES: usize = 2 * READ_BLOCK_BYTES;
 /// A stream of large bodies over inproc uses so many bytes of memory in turn, in the whole process: more than
 /// the cache of one processor, of which 2 MiB are usual, so that the blocks have left it when they are written to again.
 pub const BLOCKS_CYCLE_BYTES: usize = 4 * 1024 * 1024;
+/// The memory of a received body of so many bytes is kept for the next one: from about this size on allocators give memory
+/// back to the system, and ask for it again.
+pub const SPARE_BODY_BYTES: usize = 128 * 1024;
 /// Large bodies that follow each other more slowly are no stream, and the memory of the last one is given back.
 pub const BLOCKS_CYCLE_GAP_MAX: Duration = Duration::from_millis(10);
 /// How long whoever drops a body waits to put its memory in line: never in vain but in a forked child.

@@ -12,6 +12,7 @@ mod handshake;
 mod inbound;
 mod parting;
 mod reading;
+mod spare;
 mod writing;
 
 use std::io;
@@ -40,6 +41,7 @@ use crate::peer::PeerIdentity;
 use crate::protocol::PipeId;
 use crate::transport::Stream;
 use crate::wire::{Decoder, Encoder, Session};
+use spare::Spare;
 
 /// Where a connection stands.
 ///
@@ -102,6 +104,8 @@ struct Reading {
     hung_up: bool,
     /// The last message had been read into a buffer of its own.
     last_was_large: bool,
+    /// Made for the first large body.
+    spare: Option<Arc<Spare>>,
     timer: Option<TimerKey>,
     /// Bytes of the session's replies that may still wait to be written.
     replies_waiting: usize,
@@ -141,6 +145,7 @@ impl Connection {
                 leftover_at: 0,
                 hung_up: false,
                 last_was_large: false,
+                spare: None,
                 timer: None,
                 replies_waiting: 0,
                 lived: None,

@@ -193,6 +193,16 @@ impl Decoder for LengthDecoder {
         Ok(Some((buffer, missing)))
     }
 
+    fn use_memory(&mut self, mut memory: Vec<u8>) {
+        let State::Body { buffer, total } = &mut self.state else { return };
+        // What is much larger would hold memory that no bound counts.
+        if (*total..=total.saturating_mul(2)).contains(&memory.capacity()) {
+            memory.clear();
+            memory.extend_from_slice(buffer);
+            *buffer = memory;
+        }
+    }
+
     fn body_complete(&mut self) -> Option<Event> {
         let State::Body { buffer, total } = &mut self.state else { return None };
         if buffer.len() < *total {

@@ -130,6 +130,9 @@ pub(crate) trait Decoder: Send {
     /// time) and then calls [`body_complete`](Decoder::body_complete). `None`: use `next`.
     fn body_buffer(&mut self) -> Result<Option<(&mut Vec<u8>, usize)>, WireError>;
 
+    /// While a large body is incomplete: memory for it, which is used if it is about as large.
+    fn use_memory(&mut self, _memory: Vec<u8>) {}
+
     /// The event of a body that was completed in its buffer; `None` while bytes are missing.
     fn body_complete(&mut self) -> Option<Event>;
 

@@ -84,6 +84,11 @@ impl Connection {
         if let Some(step) = self.read_in_place(reading, turn) {
             return step;
         }
+        if let Some(spare) = &reading.spare
+            && reading.decoder.body_front().is_some()
+        {
+            reading.decoder.use_memory(spare.take());
+        }
         match reading.decoder.body_buffer() {
             Err(error) => return parting::refuse(&mut *reading.decoder, error),
             Ok(Some((buffer, missing))) => {
@@ -185,6 +190,9 @@ impl Connection {
     fn deliver_large(&self, reading: &mut Reading, mut message: Message, turn: &mut Turn<'_>) {
         self.sign(&mut message);
         reading.last_was_large = true;
+        if let Some(body) = message.shared_body() {
+            reading.spare.get_or_insert_default().keep(body, turn.now, &self.reactor);
+        }
         if let Some(recipient) = &mut turn.recipient
             && recipient.waits_at(&self.core)
             && let Phase::Open { pipe, .. } = reading.phase

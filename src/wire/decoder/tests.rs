@@ -328,6 +328,23 @@ fn body_buffer_is_offered_while_a_read_of_its_own_pays() {
 }
 
 #[test]
+fn memory_is_used_for_a_body_that_is_about_as_large() {
+    for (capacity, fits) in [(BIG, false), (BIG + 1, true), (2 * (BIG + 1), true), (2 * (BIG + 1) + 1, false)]
+    {
+        let mut decoder = greeted(Framing::Length);
+        decoder.use_memory(vec![7; capacity]);
+        let bytes = frame(Framing::Length, &pattern(BIG + 1));
+        assert_eq!(feed(&mut decoder, &bytes[..9], None), Ok(vec![]), "no body was there to use it");
+        let memory = vec![7; capacity];
+        let place = memory.as_ptr();
+        decoder.use_memory(memory);
+        let (buffer, missing) = decoder.body_buffer().unwrap().unwrap();
+        assert_eq!((buffer.as_ptr() == place, buffer.len(), missing), (fits, 1, BIG), "{capacity}");
+        assert_eq!(feed(&mut decoder, &bytes[9..], None), Ok(vec![pattern(BIG + 1)]));
+    }
+}
+
+#[test]
 fn a_body_that_is_completed_elsewhere_is_followed_by_the_next_frame() {
     let mut decoder = greeted(Framing::Length);
     assert!(decoder.body_front().is_none(), "no body has begun");
