@@ -29,7 +29,7 @@ pub(super) struct Direct {
     is_on: bool,
     /// Somebody came since the lease began.
     was_used: bool,
-    /// For how long the lease is.
+    /// For how long the lease is, while there is one.
     lease: Duration,
     /// To read into, while it is on.
     buffer: Vec<u8>,
@@ -179,6 +179,7 @@ impl Connection {
             return;
         }
         direct.is_on = false;
+        direct.lease = Duration::ZERO;
         direct.buffer = Vec::new();
         drop(reading);
         self.watch_input();

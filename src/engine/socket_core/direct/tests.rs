@@ -203,9 +203,9 @@ fn the_longer_they_converse_the_longer_is_the_lease() {
             talk.exchange();
             talk.connection().lease() > DIRECT_LEASE
         });
-        wait_until("it is over", || talk.is_watched());
+        wait_until("it is over", || talk.connection().lease() == Duration::ZERO && talk.is_watched());
         talk.converse();
-        assert_eq!(talk.connection().lease(), DIRECT_LEASE);
+        assert!(talk.connection().lease() >= DIRECT_LEASE, "another one");
     }
 }
 
