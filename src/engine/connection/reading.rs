@@ -11,7 +11,9 @@ use crate::engine::jobs;
 use crate::engine::reactor::Reactor;
 use crate::engine::source::{Notice, Recipient, Turn};
 use crate::frames::Taken;
-use crate::limits::{BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN};
+use crate::limits::{
+    BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN, SPARE_BODY_BYTES,
+};
 use crate::message::Message;
 use crate::wire::{Allowance, Event};
 
@@ -189,10 +191,7 @@ impl Connection {
     /// Hands over a message that has a buffer of its own.
     fn deliver_large(&self, reading: &mut Reading, mut message: Message, turn: &mut Turn<'_>) {
         self.sign(&mut message);
-        reading.last_was_large = true;
-        if let Some(body) = message.shared_body() {
-            reading.spare.get_or_insert_default().keep(body, turn.now, &self.reactor);
-        }
+        self.keep_memory(reading, &message, turn);
         if let Some(recipient) = &mut turn.recipient
             && recipient.waits_at(&self.core)
             && let Phase::Open { pipe, .. } = reading.phase
@@ -206,6 +205,16 @@ impl Connection {
         let charge = message.payload_len();
         turn.frames.push(message, charge);
         self.hand_over(reading, turn);
+    }
+
+    /// Holds on to the memory of a message that has a buffer of its own, for the next one.
+    fn keep_memory(&self, reading: &mut Reading, message: &Message, turn: &Turn<'_>) {
+        reading.last_was_large = message.len() >= BODY_BY_REFERENCE_BYTES;
+        if message.len() >= SPARE_BODY_BYTES
+            && let Some(body) = message.shared_body()
+        {
+            reading.spare.get_or_insert_default().keep(body, turn.now, &self.reactor);
+        }
     }
 
     /// Decodes what came along behind a large body; `all` says that the stream has no more. `None` goes on reading.
@@ -252,7 +261,7 @@ impl Connection {
                 Ok(Some(Event::Message(mut message))) => {
                     self.sign(&mut message);
                     let full = self.charge(&message);
-                    reading.last_was_large = message.len() >= BODY_BY_REFERENCE_BYTES;
+                    self.keep_memory(reading, &message, turn);
                     let charge = message.payload_len();
                     turn.frames.push(message, charge);
                     if full {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::engine::reactor::Reactor;
 use crate::engine::source::{Ready, Source, Turn};
-use crate::limits::{BUFFERS_IDLE_AFTER, SPARE_BODY_BYTES};
+use crate::limits::BUFFERS_IDLE_AFTER;
 
 #[derive(Default)]
 pub(super) struct Spare {
@@ -28,11 +28,8 @@ struct Kept {
 }
 
 impl Spare {
-    /// Holds on to `body`, if it is large enough, until the next one comes or none does.
+    /// Holds on to `body` until the next one comes or none does.
     pub(super) fn keep(self: &Arc<Self>, body: &Bytes, now: Instant, reactor: &Reactor) {
-        if body.len() < SPARE_BODY_BYTES {
-            return;
-        }
         let mut kept = self.kept.lock();
         kept.body = body.clone();
         kept.since = Some(now);
@@ -71,6 +68,8 @@ mod tests {
     use super::*;
     use crate::engine::Engine;
 
+    const BODY: usize = 1000;
+
     fn kept(body: &Bytes) -> (Arc<Spare>, Instant) {
         let engine = Engine::new(1).expect("descriptors");
         let (spare, now) = (Arc::new(Spare::default()), Instant::now());
@@ -80,28 +79,25 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_body_that_was_let_go_of_is_used_again() {
-        let body = Bytes::from(vec![7; SPARE_BODY_BYTES]);
+        let body = Bytes::from(vec![7; BODY]);
         let place = body.as_ptr();
         let (spare, _) = kept(&body);
         drop(body);
         let memory = spare.take();
-        assert_eq!((memory.as_ptr(), memory.len(), memory.capacity()), (place, 0, SPARE_BODY_BYTES));
+        assert_eq!((memory.as_ptr(), memory.len(), memory.capacity()), (place, 0, BODY));
         assert_eq!(spare.take().capacity(), 0, "once");
     }
 
     #[test]
-    fn a_body_that_somebody_holds_and_a_small_one_are_left_alone() {
-        let body = Bytes::from(vec![7; SPARE_BODY_BYTES]);
+    fn a_body_that_somebody_holds_is_left_alone() {
+        let body = Bytes::from(vec![7; BODY]);
         assert_eq!(kept(&body).0.take().capacity(), 0);
         assert!(body.is_unique() && body.iter().all(|byte| *byte == 7));
-        let small = Bytes::from(vec![7; SPARE_BODY_BYTES - 1]);
-        let _held = kept(&small);
-        assert!(small.is_unique());
     }
 
     #[test]
     fn it_is_given_back_when_no_other_comes() {
-        let body = Bytes::from(vec![7; SPARE_BODY_BYTES]);
+        let body = Bytes::from(vec![7; BODY]);
         let (spare, now) = kept(&body);
         let over = now + BUFFERS_IDLE_AFTER;
         assert_eq!(Arc::clone(&spare).tidy(Some(now)), Some(over));
