@@ -78,6 +78,8 @@ fn bar_json(verdict: &Verdict) -> Value {
         "figure": verdict.figure,
         "must_met": verdict.must_met,
         "aim_met": verdict.aim_met,
+        "rust": verdict.rust,
+        "rust_met": verdict.rust_met,
     })
 }
 

@@ -34,7 +34,7 @@ fn lines(rows: &[Row], rivals: &[&str]) -> Vec<Vec<String>> {
 }
 
 fn verdict_lines(verdicts: &[Verdict]) -> Vec<Vec<String>> {
-    let heading = ["case", "must", "aim", "spmsg-c", "must is", "aim is", "spmsg-rust"];
+    let heading = ["case", "must", "aim", "spmsg-c", "must is", "aim is", "spmsg-rust", "must is"];
     let mut lines = vec![heading.iter().map(ToString::to_string).collect::<Vec<_>>()];
     let met = |met: Option<bool>| match met {
         Some(true) => "met",
@@ -50,6 +50,7 @@ fn verdict_lines(verdicts: &[Verdict]) -> Vec<Vec<String>> {
             met(verdict.must_met).into(),
             met(verdict.aim_met).into(),
             verdict.rust.clone(),
+            met(verdict.rust_met).into(),
         ]
     }));
     lines
