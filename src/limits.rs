@@ -289,6 +289,8 @@ pub const BLOCKS_CYCLE_BYTES: usize = 4 * 1024 * 1024;
 /// The memory of a received body of so many bytes is kept for the next one: from about this size on allocators give memory
 /// back to the system, and ask for it again.
 pub const SPARE_BODY_BYTES: usize = 128 * 1024;
+/// Memory that is used again for a body is at most so many times as large: what is beyond the body no bound counts.
+pub const REUSED_MEMORY_FACTOR_MAX: usize = 2;
 /// Large bodies that follow each other more slowly are no stream, and the memory of the last one is given back.
 pub const BLOCKS_CYCLE_GAP_MAX: Duration = Duration::from_millis(10);
 /// How long whoever drops a body waits to put its memory in line: never in vain but in a forked child.

@@ -5,7 +5,8 @@ mod tests;
 
 use crate::frames::Frames;
 use crate::limits::{
-    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, FRAME_COPY_MAX_BYTES, FRAME_MAX_BYTES, SP_HEADER_BYTES,
+    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, FRAME_COPY_MAX_BYTES, FRAME_MAX_BYTES,
+    REUSED_MEMORY_FACTOR_MAX, SP_HEADER_BYTES,
 };
 use crate::message::Message;
 use crate::protocol::Protocol;
@@ -195,8 +196,7 @@ impl Decoder for LengthDecoder {
 
     fn use_memory(&mut self, mut memory: Vec<u8>) {
         let State::Body { buffer, total } = &mut self.state else { return };
-        // What is much larger would hold memory that no bound counts.
-        if (*total..=total.saturating_mul(2)).contains(&memory.capacity()) {
+        if (*total..=total.saturating_mul(REUSED_MEMORY_FACTOR_MAX)).contains(&memory.capacity()) {
             memory.clear();
             memory.extend_from_slice(buffer);
             *buffer = memory;

@@ -29,8 +29,8 @@ pub(super) struct Direct {
     is_on: bool,
     /// Somebody came since the lease began.
     was_used: bool,
-    /// For how long the lease is, while there is one.
-    lease: Duration,
+    /// Looks in a row that found that the lease was used.
+    looks: u8,
     /// To read into, while it is on.
     buffer: Vec<u8>,
     last_began: Option<Instant>,
@@ -43,6 +43,12 @@ pub(super) struct Direct {
 }
 
 impl Direct {
+    /// For how long the lease is.
+    fn lease(&self) -> Duration {
+        let times = 1_u32.checked_shl(u32::from(self.looks)).unwrap_or(u32::MAX);
+        DIRECT_LEASE.saturating_mul(times).min(DIRECT_LEASE_MAX)
+    }
+
     /// Something came, through the reactor.
     pub(super) fn came(&mut self, now: Instant) {
         if let Some(since) = self.waits_since.take() {
@@ -123,7 +129,7 @@ impl Connection {
                 return None;
             }
             if reading.timer.is_none() {
-                reading.direct.lease = DIRECT_LEASE;
+                reading.direct.looks = 0;
                 reading.timer = Some(self.add_timer(now + DIRECT_LEASE));
             }
         }
@@ -165,7 +171,8 @@ impl Connection {
 
     #[cfg(all(test, not(loom)))]
     pub(crate) fn lease(&self) -> Duration {
-        self.reading.lock().direct.lease
+        let reading = self.reading.lock();
+        if reading.timer.is_some() { reading.direct.lease() } else { Duration::ZERO }
     }
 
     /// A lease is over: the reactor looks for input again unless somebody is at work here, or was since it began.
@@ -174,12 +181,12 @@ impl Connection {
         let direct = &mut reading.direct;
         let is_used = std::mem::take(&mut direct.was_used) || direct.is_at_work;
         if is_used && !self.is_watched.load(Ordering::SeqCst) {
-            direct.lease = DIRECT_LEASE_MAX.min(direct.lease * 2);
-            reading.timer = Some(self.add_timer(now + direct.lease));
+            direct.looks = direct.looks.saturating_add(1);
+            let lease = direct.lease();
+            reading.timer = Some(self.add_timer(now + lease));
             return;
         }
         direct.is_on = false;
-        direct.lease = Duration::ZERO;
         direct.buffer = Vec::new();
         drop(reading);
         self.watch_input();

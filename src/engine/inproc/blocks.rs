@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::limits::{BLOCKS_CYCLE_BYTES, BLOCKS_CYCLE_GAP_MAX, BLOCKS_RETURN_WAIT};
+use crate::limits::{BLOCKS_CYCLE_BYTES, BLOCKS_CYCLE_GAP_MAX, BLOCKS_RETURN_WAIT, REUSED_MEMORY_FACTOR_MAX};
 
 #[derive(Default)]
 pub(crate) struct Blocks {
@@ -66,8 +66,7 @@ impl Ring {
             return None;
         }
         let block = self.free.pop_front()?;
-        // One that is much too large would hold memory that no bound counts.
-        if (len..=2 * len).contains(&block.capacity()) {
+        if (len..=len.saturating_mul(REUSED_MEMORY_FACTOR_MAX)).contains(&block.capacity()) {
             return Some(block);
         }
         self.bytes = self.bytes.saturating_sub(block.capacity());
