@@ -10,19 +10,22 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use spmsg::{Protocol, Socket, limits};
+use spmsg::{Message, Protocol, Socket, limits};
 use util::raw::RawPeer;
 use util::{Carrier, QUIET, bind, link, socket, wait_for_pipes, wait_until};
 
 /// Bytes that are allocated now, and the most that ever were since [`mark`].
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that the allocator was ever asked for.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
 fn add(bytes: usize) {
     let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
     PEAK.fetch_max(live, Ordering::Relaxed);
+    ASKED.fetch_add(bytes, Ordering::Relaxed);
 }
 
 // SAFETY: every call is passed on to the system's allocator unchanged.
@@ -158,6 +161,30 @@ fn a_burst_of_100_mb_is_given_back() {
         let kept = 2 * limits::CONNECTION_MEMORY_BYTES;
         wait_until("the memory is given back", || grown(before) <= kept);
         println!("{carrier:?}, {len} bytes each: {} of {} stay", grown(before), most(before));
+    }
+}
+
+#[test]
+fn a_stream_of_large_bodies_uses_memory_again_and_gives_it_back() {
+    const BODY: usize = 1 << 20;
+    const COUNT: usize = 100;
+    let _alone = alone();
+    for carrier in Carrier::NETWORK {
+        let (pull, push) = (socket(Protocol::Pull), socket(Protocol::Push));
+        let _place = link(&pull, &push, carrier);
+        let before = mark();
+        let asked = ASKED.load(Ordering::Relaxed);
+        let message = Message::from(vec![9; BODY]);
+        for _ in 0..COUNT {
+            push.send(message.clone()).unwrap();
+            assert_eq!(pull.recv().unwrap().len(), BODY);
+        }
+        let asked = ASKED.load(Ordering::Relaxed) - asked;
+        println!("{carrier:?}: {asked} bytes asked for, {} at once", most(before));
+        assert!(asked < COUNT * BODY / 2, "{carrier:?}: {asked} bytes for {COUNT} bodies of {BODY}");
+        drop(message);
+        let kept = 2 * limits::CONNECTION_MEMORY_BYTES;
+        wait_until("the memory is given back", || grown(before) <= kept);
     }
 }
 

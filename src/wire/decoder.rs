@@ -5,8 +5,8 @@ mod tests;
 
 use crate::frames::Frames;
 use crate::limits::{
-    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, FRAME_COPY_MAX_BYTES, FRAME_MAX_BYTES,
-    REUSED_MEMORY_FACTOR_MAX, SP_HEADER_BYTES,
+    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, BODY_TAIL_BYTES, FRAME_COPY_MAX_BYTES, FRAME_MAX_BYTES,
+    REUSED_MEMORY_FACTOR_MAX, SP_HEADER_BYTES, SPARE_BODY_BYTES,
 };
 use crate::message::Message;
 use crate::protocol::Protocol;
@@ -140,7 +140,9 @@ impl Decoder for LengthDecoder {
                 State::Body { buffer, total } => {
                     let missing = total.saturating_sub(buffer.len());
                     let (front, rest) = input.split_at(missing.min(input.len()));
-                    reserve(buffer, missing, front.len())?;
+                    // What came along behind the body before waits alone: memory may be given for the whole.
+                    let is_to_wait = *total >= SPARE_BODY_BYTES && front.len() <= BODY_TAIL_BYTES;
+                    reserve(buffer, if is_to_wait { front.len() } else { missing }, front.len())?;
                     buffer.extend_from_slice(front);
                     *input = rest;
                     return Ok(self.body_complete());
