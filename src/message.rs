@@ -1,6 +1,7 @@
 //! [`Message`]: a protocol header and a body, the body shared and never copied once it is large.
 
 use std::fmt;
+use std::num::NonZeroU8;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
@@ -50,34 +51,83 @@ pub enum WsMessageType {
     Binary,
 }
 
+// What tells a message from an error is a byte of the message that has values to spare. If that were the first one, it
+// would be looked at by itself and the rest moved from odd places, in other pieces than those it was just written in: a
+// processor waits for such. So the byte that tells one variant from the other stands last here, and has no other value to
+// spare; that of `ws_type` has.
+
 #[derive(Clone)]
 enum Header {
-    Inline { len: u8, data: [u8; HEADER_INLINE_BYTES] },
+    Inline(InlineHeader),
     Heap(Vec<u8>),
+}
+
+/// The first bytes of `data`.
+#[derive(Clone)]
+#[repr(C, align(8))]
+struct InlineHeader {
+    data: [u8; HEADER_INLINE_BYTES],
+    len: Count,
 }
 
 #[derive(Clone)]
 enum Body {
-    /// The bytes `data[start..end]`: a protocol header is taken off the front by moving `start`.
-    Inline {
-        start: u8,
-        end: u8,
-        data: [u8; INLINE_BODY_BYTES],
-    },
+    Inline(InlineBody),
     Heap(Bytes),
+}
+
+/// The bytes `data[start..end]`: a protocol header is taken off the front by moving `start`.
+#[derive(Clone)]
+#[repr(C, align(8))]
+struct InlineBody {
+    data: [u8; INLINE_BODY_BYTES],
+    start: u8,
+    end: Count,
+}
+
+/// A number of bytes that is small, and never the byte 0.
+#[derive(Clone, Copy)]
+struct Count(NonZeroU8);
+
+impl Count {
+    const ZERO: Count = Count(NonZeroU8::MIN);
+
+    #[inline]
+    fn new(bytes: usize) -> Self {
+        Count(NonZeroU8::MIN.saturating_add(bytes as u8))
+    }
+
+    #[inline]
+    fn get(self) -> usize {
+        usize::from(self.0.get()) - 1
+    }
+}
+
+impl InlineHeader {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.data[..self.len.get()]
+    }
+}
+
+impl InlineBody {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.data[usize::from(self.start)..self.end.get()]
+    }
 }
 
 impl Default for Header {
     #[inline]
     fn default() -> Self {
-        Header::Inline { len: 0, data: [0; HEADER_INLINE_BYTES] }
+        Header::Inline(InlineHeader { data: [0; HEADER_INLINE_BYTES], len: Count::ZERO })
     }
 }
 
 impl Default for Body {
     #[inline]
     fn default() -> Self {
-        Body::Inline { start: 0, end: 0, data: [0; INLINE_BODY_BYTES] }
+        Body::Inline(InlineBody { data: [0; INLINE_BODY_BYTES], start: 0, end: Count::ZERO })
     }
 }
 
@@ -108,9 +158,9 @@ impl Message {
     #[inline]
     pub(crate) fn set_body(&mut self, body: &[u8]) {
         match &mut self.body {
-            Body::Inline { start, end, data } if body.len() <= INLINE_BODY_BYTES => {
-                data[..body.len()].copy_from_slice(body);
-                (*start, *end) = (0, body.len() as u8);
+            Body::Inline(inline) if body.len() <= INLINE_BODY_BYTES => {
+                inline.data[..body.len()].copy_from_slice(body);
+                (inline.start, inline.end) = (0, Count::new(body.len()));
             }
             _ => self.body = Body::Heap(Bytes::copy_from_slice(body)),
         }
@@ -135,7 +185,7 @@ impl Message {
     #[inline]
     pub fn body(&self) -> &[u8] {
         match &self.body {
-            Body::Inline { start, end, data } => &data[usize::from(*start)..usize::from(*end)],
+            Body::Inline(inline) => inline.bytes(),
             Body::Heap(bytes) => bytes,
         }
     }
@@ -148,7 +198,7 @@ impl Message {
     #[inline]
     pub fn header(&self) -> &[u8] {
         match &self.header {
-            Header::Inline { len, data } => &data[..usize::from(*len)],
+            Header::Inline(inline) => inline.bytes(),
             Header::Heap(vec) => vec,
         }
     }
@@ -165,7 +215,7 @@ impl Message {
         self.header = if header.len() <= HEADER_INLINE_BYTES {
             let mut data = [0; HEADER_INLINE_BYTES];
             data[..header.len()].copy_from_slice(header);
-            Header::Inline { len: header.len() as u8, data }
+            Header::Inline(InlineHeader { data, len: Count::new(header.len()) })
         } else {
             Header::Heap(header.to_vec())
         };
@@ -179,9 +229,7 @@ impl Message {
     /// ```
     pub fn into_bytes(self) -> Bytes {
         match self.body {
-            Body::Inline { start, end, data } => {
-                Bytes::copy_from_slice(&data[usize::from(start)..usize::from(end)])
-            }
+            Body::Inline(inline) => Bytes::copy_from_slice(inline.bytes()),
             Body::Heap(bytes) => bytes,
         }
     }
@@ -194,7 +242,7 @@ impl Message {
     #[inline]
     pub fn len(&self) -> usize {
         match &self.body {
-            Body::Inline { start, end, .. } => usize::from(*end) - usize::from(*start),
+            Body::Inline(inline) => inline.bytes().len(),
             Body::Heap(bytes) => bytes.len(),
         }
     }
@@ -270,7 +318,7 @@ impl Message {
             let mut data = [0; HEADER_INLINE_BYTES];
             data[..old.len()].copy_from_slice(old);
             data[old.len()..joined_len].copy_from_slice(front);
-            Header::Inline { len: joined_len as u8, data }
+            Header::Inline(InlineHeader { data, len: Count::new(joined_len) })
         } else {
             Header::Heap([old, front].concat())
         };
@@ -284,7 +332,7 @@ impl Message {
             return false;
         }
         match &mut self.body {
-            Body::Inline { start, .. } => *start += len as u8,
+            Body::Inline(inline) => inline.start += len as u8,
             Body::Heap(bytes) => bytes::Buf::advance(bytes, len),
         }
         true
@@ -296,9 +344,9 @@ impl Message {
             return false;
         }
         match &mut self.header {
-            Header::Inline { len: kept, data } => {
-                data.copy_within(len.., 0);
-                *kept -= len as u8;
+            Header::Inline(inline) => {
+                inline.data.copy_within(len.., 0);
+                inline.len = Count::new(inline.len.get() - len);
             }
             Header::Heap(vec) => {
                 vec.drain(..len);
@@ -310,10 +358,10 @@ impl Message {
     /// Puts a word in front of the header.
     pub(crate) fn prepend_header(&mut self, word: [u8; HEADER_WORD_BYTES]) {
         match &mut self.header {
-            Header::Inline { len, data } if usize::from(*len) + word.len() <= HEADER_INLINE_BYTES => {
-                data.copy_within(..HEADER_INLINE_BYTES - word.len(), word.len());
-                data[..word.len()].copy_from_slice(&word);
-                *len += word.len() as u8;
+            Header::Inline(inline) if inline.len.get() + word.len() <= HEADER_INLINE_BYTES => {
+                inline.data.copy_within(..HEADER_INLINE_BYTES - word.len(), word.len());
+                inline.data[..word.len()].copy_from_slice(&word);
+                inline.len = Count::new(inline.len.get() + word.len());
             }
             _ => self.header = Header::Heap([&word, self.header()].concat()),
         }
@@ -362,7 +410,7 @@ impl Message {
     /// The body as [`Bytes`] without taking the message apart; `None` for a body that lives in the message.
     pub(crate) fn shared_body(&self) -> Option<&Bytes> {
         match &self.body {
-            Body::Inline { .. } => None,
+            Body::Inline(_) => None,
             Body::Heap(bytes) => Some(bytes),
         }
     }
@@ -446,13 +494,17 @@ mod tests {
     }
 
     fn is_inline(message: &Message) -> bool {
-        matches!(message.body, Body::Inline { .. })
+        matches!(message.body, Body::Inline(_))
     }
 
     #[cfg(target_pointer_width = "64")]
     #[test]
     fn a_message_with_its_inline_body_takes_two_cache_lines() {
         assert!(size_of::<Message>() <= 128);
+        assert_eq!(size_of::<Result<Message, crate::Error>>(), size_of::<Message>());
+        // No byte before all others tells one from the other.
+        assert_eq!(size_of::<Header>(), size_of::<InlineHeader>());
+        assert_eq!(size_of::<Body>(), size_of::<InlineBody>());
     }
 
     #[test]

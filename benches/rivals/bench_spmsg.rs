@@ -163,9 +163,9 @@ impl Ask {
         vec![0; self.size]
     }
 
-    /// What is sent again and again: copies of a small body, and of a large one the same memory.
-    fn another(&self, message: &Message) -> Message {
-        if self.size < LARGE_BYTES { Message::from(message.body()) } else { message.clone() }
+    /// Sends what is sent again and again: copies of a small body, and of a large one the same memory.
+    fn send_another(&self, socket: &Socket, message: &Message) -> Done {
+        Ok(if self.size < LARGE_BYTES { socket.send(message.body()) } else { socket.send(message.clone()) }?)
     }
 
     fn mark(&self) -> Done {
@@ -206,11 +206,11 @@ fn thr_near(ask: &Ask) -> Done {
     let socket = ask.start(ask.one_or(Protocol::Push), false)?;
     let message = Message::from(ask.body());
     for _ in 0..ask.warm {
-        socket.send(ask.another(&message))?;
+        ask.send_another(&socket, &message)?;
     }
     ask.mark()?;
     for _ in 0..ask.count {
-        socket.send(ask.another(&message))?;
+        ask.send_another(&socket, &message)?;
     }
     keep(socket);
     Ok(())
@@ -339,11 +339,11 @@ fn fanin_near(ask: &Ask) -> Done {
     let peer = |barrier: &Barrier| {
         let socket = ask.start(Protocol::Push, false)?;
         let message = Message::from(ask.body());
-        socket.send(ask.another(&message))?;
+        ask.send_another(&socket, &message)?;
         barrier.wait();
         barrier.wait();
         for _ in 0..ask.count / ask.peers {
-            socket.send(ask.another(&message))?;
+            ask.send_another(&socket, &message)?;
         }
         keep(socket);
         Ok(())

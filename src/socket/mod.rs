@@ -151,7 +151,7 @@ impl Socket {
     /// # Ok::<(), spmsg::Error>(())
     /// ```
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.core.send(message.into(), Patience::AsSet { interruptible: false })
+        self.core.send(message, Patience::AsSet { interruptible: false })
     }
 
     /// Sends if that is possible now.
@@ -165,7 +165,7 @@ impl Socket {
     /// # Ok::<(), spmsg::Error>(())
     /// ```
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.core.send(message.into(), Patience::Never)
+        self.core.send(message, Patience::Never)
     }
 
     /// Sends, waiting at most `timeout` whatever the option says.
@@ -181,7 +181,7 @@ impl Socket {
     /// # Ok::<(), spmsg::Error>(())
     /// ```
     pub fn send_timeout(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), SendError> {
-        self.core.send(message.into(), Patience::for_timeout(Some(timeout), false))
+        self.core.send(message, Patience::for_timeout(Some(timeout), false))
     }
 
     /// Receives, waiting for a message at most [`Options::recv_timeout`].
@@ -194,6 +194,7 @@ impl Socket {
     /// assert!(matches!(req.recv(), Err(spmsg::Error::State(_))), "nothing was asked");
     /// # Ok::<(), spmsg::Error>(())
     /// ```
+    #[inline]
     pub fn recv(&self) -> Result<Message, Error> {
         self.core.recv(Patience::AsSet { interruptible: false })
     }
@@ -208,6 +209,7 @@ impl Socket {
     /// assert!(matches!(pull.try_recv(), Err(spmsg::Error::WouldBlock)));
     /// # Ok::<(), spmsg::Error>(())
     /// ```
+    #[inline]
     pub fn try_recv(&self) -> Result<Message, Error> {
         self.core.recv(Patience::Never)
     }
@@ -223,6 +225,7 @@ impl Socket {
     /// assert!(matches!(waited, Err(spmsg::Error::TimedOut)));
     /// # Ok::<(), spmsg::Error>(())
     /// ```
+    #[inline]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, Error> {
         self.core.recv(Patience::for_timeout(Some(timeout), false))
     }

@@ -138,6 +138,7 @@ macro_rules! receives {
             ///
             /// # Errors
             /// As [`Socket::recv`].
+            #[inline]
             pub fn recv(&self) -> Result<Message, Error> {
                 self.socket.recv()
             }
@@ -146,6 +147,7 @@ macro_rules! receives {
             ///
             /// # Errors
             /// As [`Socket::try_recv`].
+            #[inline]
             pub fn try_recv(&self) -> Result<Message, Error> {
                 self.socket.try_recv()
             }
@@ -154,6 +156,7 @@ macro_rules! receives {
             ///
             /// # Errors
             /// As [`Socket::recv`].
+            #[inline]
             pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, Error> {
                 self.socket.recv_timeout(timeout)
             }

@@ -15,11 +15,18 @@ use crate::protocol::{PipeId, RecvRefusal};
 
 impl Core {
     /// Receives, waiting as `patience` says.
+    #[inline(always)]
     pub(crate) fn recv(&self, patience: Patience) -> Result<Message, Error> {
         // Made where it is wanted, and not handed through: that would cost more than the rest.
         let mut message = Message::new();
-        self.recv_with(patience, |taken| taken.move_to(&mut message))?;
+        self.recv_message(patience, &mut message)?;
         Ok(message)
+    }
+
+    /// The same, into a message that is new.
+    #[inline(never)]
+    pub(crate) fn recv_message(&self, patience: Patience, mut message: &mut Message) -> Result<(), Error> {
+        self.recv_to(patience, &mut message)
     }
 
     /// Receives, and has `take` look at the message while the socket is locked.
@@ -243,6 +250,12 @@ struct Sight<F, R> {
 impl<R, F: FnOnce(Taken<'_>) -> R> Want for Sight<F, R> {
     fn take(&mut self, taken: Taken<'_>) {
         self.taken = self.take.take().map(|take| take(taken));
+    }
+}
+
+impl Want for &mut Message {
+    fn take(&mut self, taken: Taken<'_>) {
+        taken.move_to(self);
     }
 }
 

@@ -18,20 +18,30 @@ use crate::protocol::{Plain, Rejected, SendRefusal};
 
 impl Core {
     /// Sends, waiting as `patience` says. A message that is not sent comes back.
-    #[inline]
-    pub(crate) fn send(&self, message: Message, patience: Patience) -> Result<(), SendError> {
-        if !message.is_plain() {
-            return self.send_message(message, patience);
-        }
-        // A small body is copied straight to where it leaves from, and the message moved no further than here; a large one
-        // is written from where it lies.
-        let mut patience = patience;
-        match self.offer_body(message.body(), message.shared_body(), &mut patience) {
-            Ok(Offer::Taken) => Ok(()),
-            Ok(Offer::Message) => self.send_message(message, patience),
-            Ok(Offer::Full) => Err(SendError { error: Error::WouldBlock, message }),
+    #[inline(always)]
+    pub(crate) fn send(&self, message: impl Into<Message>, patience: Patience) -> Result<(), SendError> {
+        // Not handed through: that would cost as much as sending it.
+        let mut message = message.into();
+        match self.send_from(&mut message, patience) {
+            Ok(()) => Ok(()),
             Err(error) => Err(SendError { error, message }),
         }
+    }
+
+    /// Sends what is in `message`; where that fails it is in there afterwards.
+    fn send_from(&self, message: &mut Message, mut patience: Patience) -> Result<(), Error> {
+        if message.is_plain() {
+            // A small body is copied straight to where it leaves from; a large one is written from where it lies.
+            match self.offer_body(message.body(), message.shared_body(), &mut patience)? {
+                Offer::Taken => return Ok(()),
+                Offer::Full => return Err(Error::WouldBlock),
+                Offer::Message => (),
+            }
+        }
+        self.send_message(std::mem::take(message), patience).map_err(|refused| {
+            *message = refused.message;
+            refused.error
+        })
     }
 
     fn send_message(&self, mut message: Message, mut patience: Patience) -> Result<(), SendError> {
