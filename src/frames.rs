@@ -6,21 +6,22 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{FRAME_COPY_MAX_BYTES, FRAMES_SPARE_MAX_BYTES};
+use crate::limits::{BODY_BY_REFERENCE_BYTES, FRAME_COPY_MAX_BYTES, FRAMES_SPARE_MAX_BYTES};
 use crate::message::{Message, WsMessageType};
 
 /// Bytes of an entry's head: the length of what follows, and in the highest bits what it is to WebSocket peers.
 const HEAD_BYTES: usize = 4;
 const LEN_BITS: u32 = 30;
 const LEN_MASK: u32 = (1 << LEN_BITS) - 1;
-const _: () = assert!(FRAME_COPY_MAX_BYTES <= LEN_MASK as usize);
+const _: () = assert!(BODY_BY_REFERENCE_BYTES <= LEN_MASK as usize);
+const _: () = assert!(FRAME_COPY_MAX_BYTES < BODY_BY_REFERENCE_BYTES);
 /// The head that stands for the next of `messages`; no payload has it.
 const MESSAGE: u32 = u32::MAX;
 
 /// What a payload is to WebSocket peers, as the message says that it would be.
 type Kind = Option<WsMessageType>;
 
-/// The head of a payload of `len` bytes, of which there are at most [`FRAME_COPY_MAX_BYTES`].
+/// The head of a payload of `len` bytes, which are fewer than [`BODY_BY_REFERENCE_BYTES`].
 #[inline]
 fn head(len: usize, kind: Kind) -> [u8; HEAD_BYTES] {
     let kind: u32 = match kind {
@@ -114,7 +115,7 @@ impl Frames {
         self.at >= self.bytes.len()
     }
 
-    /// Appends a copy of a payload of at most [`FRAME_COPY_MAX_BYTES`].
+    /// Appends a copy of a payload of fewer than [`BODY_BY_REFERENCE_BYTES`].
     #[inline]
     pub(crate) fn push_body(&mut self, body: &[u8]) {
         self.push_body_as(body, None);
@@ -123,7 +124,7 @@ impl Frames {
     /// The same for what is something to WebSocket peers.
     #[inline]
     pub(crate) fn push_body_as(&mut self, body: &[u8], kind: Kind) {
-        debug_assert!(body.len() <= FRAME_COPY_MAX_BYTES);
+        debug_assert!(body.len() < BODY_BY_REFERENCE_BYTES);
         let needed = HEAD_BYTES + body.len();
         if self.bytes.capacity() - self.bytes.len() < needed {
             self.make_room(needed);
@@ -279,10 +280,12 @@ impl Frames {
             self.bytes.drain(..self.at);
             self.at = 0;
         }
-        // A power of two: buffers that go round stay as they are.
+        // A power of two, or three quarters of one: buffers that go round stay as they are.
         let whole = self.bytes.len().saturating_add(needed);
         if whole > self.bytes.capacity() {
-            let room = whole.checked_next_power_of_two().unwrap_or(whole);
+            let power = whole.checked_next_power_of_two().unwrap_or(whole);
+            let less = power / 4 * 3;
+            let room = if whole <= less { less } else { power };
             self.bytes.reserve_exact(room - self.bytes.len());
         }
     }
@@ -293,7 +296,7 @@ mod tests {
     use quickcheck::quickcheck;
 
     use super::*;
-    use crate::limits::FRAMES_KEEP_BYTES;
+    use crate::limits::{FRAMES_KEEP_BYTES, READ_BLOCK_BYTES};
 
     fn pop(frames: &mut Frames) -> Option<(Message, usize)> {
         let (taken, charge) = frames.pop()?;
@@ -397,6 +400,20 @@ mod tests {
         frames.bytes.reserve(10 * FRAMES_KEEP_BYTES);
         frames.shrink(FRAMES_KEEP_BYTES);
         assert!(frames.capacity() <= FRAMES_KEEP_BYTES);
+    }
+
+    #[test]
+    fn what_one_read_brings_fits_into_what_is_kept() {
+        // A body that an earlier read began with, and then whole ones: no more than a read takes comes behind that.
+        for len in [1_000, 5_000, 17_000, BODY_BY_REFERENCE_BYTES - 1] {
+            let mut frames = Frames::default();
+            (0..1 + READ_BLOCK_BYTES / len).for_each(|_| frames.push_body(&vec![0; len]));
+            assert!(
+                frames.capacity() <= FRAMES_SPARE_MAX_BYTES,
+                "{} bytes for {len} each",
+                frames.capacity()
+            );
+        }
     }
 
     quickcheck! {

@@ -28,14 +28,15 @@ pub const BUS_HEADER_BYTES: usize = 8;
 pub const REQ_RESEND_DEFAULT: Duration = Duration::from_millis(60_000);
 /// Time a survey stays open (R201; the draft's 60 s is used by nobody).
 pub const SURVEY_DEADLINE_DEFAULT: Duration = Duration::from_millis(1_000);
-/// Received payloads up to this many bytes are copied into a block with others; larger ones get memory of their own,
-/// which a second copy would cost more than.
-pub const FRAME_COPY_MAX_BYTES: usize = BODY_BY_REFERENCE_BYTES - 1;
+/// Messages up to this many bytes are copied into a block with others, unless they are there; larger ones keep memory of
+/// their own, which a second copy would cost more than.
+pub const FRAME_COPY_MAX_BYTES: usize = 16 * 1024 - 1;
 /// An empty receive queue of one peer keeps this many bytes; ten thousand idle peers must not hold what a burst once
 /// needed.
 pub const FRAMES_KEEP_BYTES: usize = 1024;
-/// What an empty socket keeps for the next block that one of its peers sends: what one read takes.
-pub const FRAMES_SPARE_MAX_BYTES: usize = READ_BLOCK_BYTES;
+/// What an empty socket keeps for the next block that one of its peers sends: what one read takes, and a message that the
+/// read before ended in. Memory that is asked for and given back each time costs as many page faults as it has pages.
+pub const FRAMES_SPARE_MAX_BYTES: usize = READ_BLOCK_BYTES / 2 * 3;
 /// Best priority of an endpoint.
 pub const PRIORITY_BEST: u8 = 1;
 /// Worst priority of an endpoint.
@@ -69,9 +70,9 @@ pub const SMALL_FRAME_BYTES: usize = 256;
 /// Room, in bytes, for what stands in front of a body: the head of its frame and an inline header. Behind a longer header
 /// (a request that came through more than five devices) the body is copied.
 pub const FRAME_FRONT_BYTES: usize = 36;
-/// Bodies from here up are read into a buffer of their own and written by reference: copying them twice costs more
-/// than another slice in a gather write.
-pub const BODY_BY_REFERENCE_BYTES: usize = 16 * 1024;
+/// Bodies from here up are read into a buffer of their own and written by reference: from about this size on, copying them
+/// twice costs more than system calls of their own.
+pub const BODY_BY_REFERENCE_BYTES: usize = 32 * 1024;
 /// Slices of one gather write; the kernel takes 1024, more than this gains nothing.
 pub const GATHER_SLICES_MAX: usize = 64;
 /// An idle outbound buffer keeps at most this much; ten thousand idle peers must not hold what a burst once needed.
@@ -305,6 +306,7 @@ pub const THREADLESS_TURN: Duration = Duration::from_millis(5);
 /// What close waits beyond the linger time for cut-off connections and blocked callers to leave.
 pub const CLOSE_MARGIN: Duration = Duration::from_secs(5);
 
+const _: () = assert!(READ_BLOCK_BYTES + BODY_BY_REFERENCE_BYTES <= FRAMES_SPARE_MAX_BYTES);
 const _: () = assert!(INLINE_BODY_BYTES <= u8::MAX as usize);
 const _: () = assert!(HEADER_INLINE_BYTES <= u8::MAX as usize);
 const _: () = assert!(SP_HEADER_BYTES == 8);

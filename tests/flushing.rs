@@ -9,7 +9,7 @@ use spmsg::{Error, Protocol, Socket};
 use util::raw::{RawPeer, Stream};
 use util::{Carrier, DEADLINE, bind, recv, socket, wait_for_pipes, wait_until};
 
-const LENS: [usize; 9] = [0, 1, 62, 63, 1000, 16_383, 16_384, 65_536, 300_000];
+const LENS: [usize; 11] = [0, 1, 62, 63, 1000, 16_383, 16_384, 32_767, 32_768, 65_536, 300_000];
 
 fn small_buffers(protocol: Protocol) -> Socket {
     let socket = socket(protocol);

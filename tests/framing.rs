@@ -96,7 +96,7 @@ fn r22_frames_of_one_write_all_arrive_in_order() {
     for carrier in Carrier::NETWORK {
         let pull = socket(Protocol::Pull);
         let (mut peer, ..) = pair_up(&pull, carrier);
-        let sizes = [0, 1, 8, 62, 63, 0, 1000, 16_383, 16_384, 16_385, 100_000, 0, 3];
+        let sizes = [0, 1, 8, 62, 63, 0, 1000, 16_383, 16_384, 16_385, 32_767, 32_768, 100_000, 0, 3];
         let block: Vec<u8> = sizes.iter().flat_map(|size| peer.frame(&pattern(*size))).collect();
         peer.send(&block);
         for size in sizes {

@@ -17,7 +17,7 @@ const PAIRS: [(Protocol, Protocol); 6] = [
     (Protocol::Bus, Protocol::Bus),
 ];
 
-const SIZES: [usize; 9] = [0, 1, 62, 63, 1000, 16_383, 16_384, 200_000, 1_000_000];
+const SIZES: [usize; 11] = [0, 1, 62, 63, 1000, 16_383, 16_384, 32_767, 32_768, 200_000, 1_000_000];
 
 #[test]
 fn r101_every_pattern_over_every_transport_whichever_side_binds() {

@@ -40,7 +40,7 @@ fn r73_messages_of_all_sizes_go_both_ways() {
     let made = pipe(&server.server().build().unwrap(), &authority.client().build().unwrap());
     let (bound, connected) = (&made.bound, &made.connected);
     assert!(made.listener.address().starts_with("tls+tcp://127.0.0.1:"), "{}", made.listener.address());
-    for len in [0, 1, 62, 63, 16_383, 16_384, 16_385, 65_536, 200_000, 1_000_000] {
+    for len in [0, 1, 62, 63, 16_383, 16_384, 16_385, 32_767, 32_768, 65_536, 200_000, 1_000_000] {
         connected.send(pattern(len)).unwrap();
         assert_eq!(bound.recv().unwrap().body(), pattern(len), "{len} bytes to the listening side");
         bound.send(pattern(len)).unwrap();

@@ -57,8 +57,24 @@ fn r36_r37_r63_messages_of_every_size_pass_both_ways() {
     unlimited(&server);
     unlimited(&client);
     link(&server, &client);
-    let sizes =
-        [0, 1, 62, 63, 125, 126, 16_383, 16_384, 65_535, 65_536, 65_537, 1 << 20, (1 << 20) + 1, 3_000_001];
+    let sizes = [
+        0,
+        1,
+        62,
+        63,
+        125,
+        126,
+        16_383,
+        16_384,
+        32_767,
+        32_768,
+        65_535,
+        65_536,
+        65_537,
+        1 << 20,
+        (1 << 20) + 1,
+        3_000_001,
+    ];
     for size in sizes {
         for (from, to) in [(&server, &client), (&client, &server)] {
             from.send(pattern(size)).expect("a peer");

@@ -5,14 +5,14 @@ mod tests;
 
 use crate::frames::Frames;
 use crate::limits::{
-    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, BODY_TAIL_BYTES, FRAME_COPY_MAX_BYTES, FRAME_MAX_BYTES,
+    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, BODY_TAIL_BYTES, FRAME_MAX_BYTES,
     REUSED_MEMORY_FACTOR_MAX, SP_HEADER_BYTES, SPARE_BODY_BYTES,
 };
 use crate::message::Message;
 use crate::protocol::Protocol;
 
 use super::encoder::TYPE_IN_BAND;
-use super::{Allowance, Decoder, Event, WireError, header};
+use super::{Allowance, Decoder, Event, WireError, header, missing_of_large};
 
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 8;
@@ -80,7 +80,8 @@ impl LengthDecoder {
 
 /// Bytes of the longest payload that is copied to where it is wanted.
 fn longest_small(max_payload: Option<usize>) -> usize {
-    max_payload.map_or(FRAME_COPY_MAX_BYTES, |max| max.min(FRAME_COPY_MAX_BYTES))
+    let longest = BODY_BY_REFERENCE_BYTES - 1;
+    max_payload.map_or(longest, |max| max.min(longest))
 }
 
 /// The payload length in the front of `head`, checked before anything is allocated (R25, R78); `None` while
@@ -187,10 +188,7 @@ impl Decoder for LengthDecoder {
 
     fn body_buffer(&mut self) -> Result<Option<(&mut Vec<u8>, usize)>, WireError> {
         let State::Body { buffer, total } = &mut self.state else { return Ok(None) };
-        let missing = total.saturating_sub(buffer.len());
-        if missing < BODY_BY_REFERENCE_BYTES {
-            return Ok(None);
-        }
+        let Some(missing) = missing_of_large(buffer.len(), *total) else { return Ok(None) };
         // Not for the last few bytes of a step: a read should be worth its system call.
         reserve(buffer, missing, BODY_BY_REFERENCE_BYTES)?;
         Ok(Some((buffer, missing)))
@@ -218,8 +216,7 @@ impl Decoder for LengthDecoder {
 
     fn body_front(&self) -> Option<(&[u8], usize)> {
         let State::Body { buffer, total } = &self.state else { return None };
-        let missing = total.saturating_sub(buffer.len());
-        (missing >= BODY_BY_REFERENCE_BYTES).then_some((buffer, missing))
+        Some((buffer, missing_of_large(buffer.len(), *total)?))
     }
 
     fn body_taken(&mut self) {

@@ -15,6 +15,7 @@ pub(crate) mod ws;
 use bytes::Bytes;
 
 use crate::frames::Frames;
+use crate::limits::{BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES};
 use crate::message::{Message, WsMessageType};
 use crate::protocol::Protocol;
 
@@ -95,6 +96,13 @@ pub(crate) enum Event {
     /// The peer said goodbye: to be sent, and then the connection ends without anybody being at fault.
     #[cfg_attr(not(feature = "ws"), allow(dead_code, reason = "length framing has no goodbye"))]
     Close(Bytes),
+}
+
+/// How many bytes are missing of a large body of which so many are here. `None` for others, which are read with what comes
+/// behind them, and where less is missing than would be read along anyway.
+fn missing_of_large(here: usize, total: usize) -> Option<usize> {
+    let missing = total.saturating_sub(here);
+    (total >= BODY_BY_REFERENCE_BYTES && missing >= BODY_TAIL_BYTES).then_some(missing)
 }
 
 /// The receiving half.

@@ -6,8 +6,8 @@ use spmsg::Message;
 
 use super::pattern;
 
-/// Sizes at which the library changes its ways: nothing, inline bodies (77), bodies by reference (16 KiB),
-/// blocks.
+/// Sizes at which the library changes its ways: nothing, inline bodies (77), messages with memory of their
+/// own (16 KiB), bodies by reference (32 KiB), blocks.
 const SMALL: [usize; 8] = [0, 1, 8, 64, 76, 77, 78, 79];
 const LARGEST: usize = 300 * 1024;
 /// Bytes that say who sent a message and which of his it is; shorter ones are known by their number only.
@@ -24,8 +24,10 @@ pub fn len_of(number: u64) -> usize {
     match mixed {
         0 => LARGEST,
         1..=2 => 64 * 1024,
-        3..=6 => 16 * 1024,
-        7..=10 => 16 * 1024 - 1,
+        3..=4 => 16 * 1024,
+        5..=6 => 16 * 1024 - 1,
+        7..=8 => 32 * 1024,
+        9..=10 => 32 * 1024 - 1,
         11..=400 => 1000,
         401..=2000 => 100,
         _ => SMALL[(mixed % 8) as usize],

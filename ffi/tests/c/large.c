@@ -25,7 +25,10 @@ static uint32_t mixed (uint32_t number)
 /* Every fourth is small; the others are around the sizes at which something changes, or anything. */
 static size_t len_of (uint32_t number)
 {
-    static const size_t EDGES[] = {16 * 1024 - 1, 16 * 1024, 18 * 1024, 64 * 1024, 128 * 1024, LARGEST};
+    static const size_t EDGES[] = {
+        16 * 1024 - 1, 16 * 1024, 18 * 1024,  32 * 1024 - 1, 32 * 1024,
+        34 * 1024,     64 * 1024, 128 * 1024, LARGEST,
+    };
     uint32_t random = mixed (number);
     if (number % 4 == 0)
         return random % 100;

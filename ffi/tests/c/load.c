@@ -36,10 +36,14 @@ static size_t len_of (uint64_t number)
         return LARGEST;
     if (mixed <= 2)
         return 64 * 1024;
-    if (mixed <= 6)
+    if (mixed <= 4)
         return 16 * 1024;
-    if (mixed <= 10)
+    if (mixed <= 6)
         return 16 * 1024 - 1;
+    if (mixed <= 8)
+        return 32 * 1024;
+    if (mixed <= 10)
+        return 32 * 1024 - 1;
     if (mixed <= 400)
         return 1000;
     return mixed <= 2000 ? 100 : SMALL[mixed % COUNT (SMALL)];

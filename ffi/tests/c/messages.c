@@ -105,7 +105,7 @@ static void pass (int a, int b, size_t size, unsigned char fill)
 
 static void library_buffers_travel_over_every_transport (void)
 {
-    static const size_t sizes[] = {0, 1, 31, 32, 33, 256, 16383, 16384, 65537, 1048576};
+    static const size_t sizes[] = {0, 1, 31, 32, 33, 256, 16383, 16384, 32767, 32768, 65537, 1048576};
     int t;
     int i;
     for (t = 0; t < COUNT (TRANSPORTS); ++t) {

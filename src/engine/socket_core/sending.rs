@@ -12,7 +12,7 @@ use crate::engine::jobs::{self, Jobs};
 use crate::engine::outbound::Room;
 use crate::engine::pace::Flow;
 use crate::error::{Error, SendError};
-use crate::limits::{BODY_BY_REFERENCE_BYTES, WIRE_WAIT_BODY_BYTES};
+use crate::limits::{BODY_BY_REFERENCE_BYTES, FRAME_COPY_MAX_BYTES, WIRE_WAIT_BODY_BYTES};
 use crate::message::Message;
 use crate::protocol::{Plain, Rejected, SendRefusal};
 
@@ -206,14 +206,18 @@ impl Link {
         jobs: &mut Jobs,
     ) -> Result<(Room, Option<Claim>), Error> {
         match self {
-            _ if parts.body.len() >= BODY_BY_REFERENCE_BYTES => self.push_large(parts, front, jobs),
-            Link::Stream(connection) => Ok(connection.push_parts(parts, front, jobs)),
-            Link::Inproc(end) if parts.header.is_empty() => Ok((end.push_body(parts.body, jobs), None)),
-            Link::Inproc(end) => {
+            Link::Stream(connection) if parts.body.len() < BODY_BY_REFERENCE_BYTES => {
+                Ok(connection.push_parts(parts, front, jobs))
+            }
+            Link::Inproc(end) if parts.body.len() <= FRAME_COPY_MAX_BYTES => {
+                if parts.header.is_empty() {
+                    return Ok((end.push_body(parts.body, jobs), None));
+                }
                 let mut message = Message::copy_from_slice(parts.body);
                 message.set_header(parts.header);
                 Ok((end.push(message, jobs), None))
             }
+            Link::Stream(_) | Link::Inproc(_) => self.push_large(parts, front, jobs),
         }
     }
 

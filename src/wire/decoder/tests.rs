@@ -23,6 +23,7 @@ impl Framing {
 const KINDS: [Framing; 2] = [Framing::Length, Framing::TypedLength];
 const STEP: usize = BODY_GROWTH_STEP_BYTES;
 const BIG: usize = BODY_BY_REFERENCE_BYTES;
+const TAIL: usize = BODY_TAIL_BYTES;
 
 fn decoder(kind: Framing, ours: Protocol) -> LengthDecoder {
     LengthDecoder::new(ours, kind == Framing::TypedLength)
@@ -318,15 +319,21 @@ fn body_buffer_is_offered_while_a_read_of_its_own_pays() {
     let mut decoder = greeted(Framing::Length);
     assert!(decoder.body_buffer().unwrap().is_none(), "no body has begun");
     assert!(decoder.body_complete().is_none());
-    let bytes = frame(Framing::Length, &pattern(BIG + 1));
+    let bytes = frame(Framing::Length, &pattern(BIG));
     assert_eq!(feed(&mut decoder, &bytes[..9], None), Ok(vec![]));
     let (buffer, missing) = decoder.body_buffer().unwrap().unwrap();
-    assert_eq!((buffer.len(), buffer.capacity(), missing), (1, BIG + 1, BIG));
+    assert_eq!((buffer.len(), buffer.capacity(), missing), (1, BIG, BIG - 1));
     assert!(decoder.body_complete().is_none(), "bytes are missing");
-    assert_eq!(feed(&mut decoder, &bytes[9..10], None), Ok(vec![]));
+    let rest = bytes.len() - TAIL;
+    assert_eq!(feed(&mut decoder, &bytes[9..rest], None), Ok(vec![]));
+    assert_eq!(decoder.body_buffer().unwrap().unwrap().1, TAIL);
+    assert_eq!(feed(&mut decoder, &bytes[rest..rest + 1], None), Ok(vec![]));
     assert!(decoder.body_buffer().unwrap().is_none(), "the rest is small");
-    assert_eq!(feed(&mut decoder, &bytes[10..], None), Ok(vec![pattern(BIG + 1)]));
+    assert_eq!(feed(&mut decoder, &bytes[rest + 1..], None), Ok(vec![pattern(BIG)]));
     assert!(decoder.body_buffer().unwrap().is_none());
+    let small = frame(Framing::Length, &pattern(BIG - 1));
+    assert_eq!(feed(&mut decoder, &small[..9], None), Ok(vec![]));
+    assert!(decoder.body_buffer().unwrap().is_none(), "the body is small");
 }
 
 #[test]
@@ -357,7 +364,8 @@ fn a_body_that_is_completed_elsewhere_is_followed_by_the_next_frame() {
     decoder.body_taken();
     assert!(!decoder.is_mid_frame());
     assert_eq!(feed(&mut decoder, &frames[8 + large.len()..], None), Ok(vec![small]));
-    assert_eq!(feed(&mut decoder, &frames[..8 + 10], None), Ok(vec![]));
+    let rest = 8 + large.len() - TAIL + 1;
+    assert_eq!(feed(&mut decoder, &frames[..rest], None), Ok(vec![]));
     assert!(decoder.body_front().is_none(), "the rest is small");
 }
 
@@ -441,16 +449,16 @@ fn block(
 #[test]
 fn r18_r24_a_block_takes_small_frames_until_a_large_one() {
     for kind in KINDS {
-        let lengths = [3, 0, 500, FRAME_COPY_MAX_BYTES, FRAME_COPY_MAX_BYTES + 1, 1];
+        let lengths = [3, 0, 500, BIG - 1, BIG, 1];
         let frames = lengths.map(|length| frame(kind, &pattern(length)));
         let bytes = frames.concat();
         let (mut decoder, mut input) = (greeted(kind), bytes.as_slice());
         let taken = block(&mut decoder, &mut input, None, ANY_ROOM);
-        assert_eq!(taken, (lengths[..4].to_vec(), 503 + FRAME_COPY_MAX_BYTES + 4));
+        assert_eq!(taken, (lengths[..4].to_vec(), 503 + BIG - 1 + 4));
         assert_eq!(input, frames[4..].concat());
         assert_eq!(block(&mut decoder, &mut input, None, ANY_ROOM), (vec![], 0));
         let rest = feed(&mut decoder, input, None).unwrap();
-        assert_eq!(rest, [pattern(FRAME_COPY_MAX_BYTES + 1), pattern(1)]);
+        assert_eq!(rest, [pattern(BIG), pattern(1)]);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::limits::{
 };
 use crate::message::{Message, WsMessageType};
 use crate::protocol::Protocol;
-use crate::wire::{Allowance, Decoder, Event, WireError};
+use crate::wire::{Allowance, Decoder, Event, WireError, missing_of_large};
 
 use super::frame::{self, CloseCode, HEAD_MAX_BYTES, Head, Mask, Masks, Opcode, Parsed};
 use super::upgrade::{Client, Refusal, Server};
@@ -332,8 +332,9 @@ impl Frames {
     fn body_buffer(&mut self) -> Result<Option<(&mut Vec<u8>, usize)>, WireError> {
         let State::Body { head, start, unmasked, end } = &mut self.state else { return Ok(None) };
         let Some(assembly) = &mut self.assembly else { return Ok(None) };
-        let missing = end.saturating_sub(assembly.buffer.len());
-        if missing < BODY_BY_REFERENCE_BYTES || assembly.message_type == WsMessageType::Text {
+        let here = assembly.buffer.len().saturating_sub(*start);
+        let Some(missing) = missing_of_large(here, end.saturating_sub(*start)) else { return Ok(None) };
+        if assembly.message_type == WsMessageType::Text {
             return Ok(None);
         }
         // While it is in the processor's cache.
