@@ -307,8 +307,8 @@ pub const THREADLESS_TURN: Duration = Duration::from_millis(5);
 pub const CLOSE_MARGIN: Duration = Duration::from_secs(5);
 
 const _: () = assert!(READ_BLOCK_BYTES + BODY_BY_REFERENCE_BYTES <= FRAMES_SPARE_MAX_BYTES);
-const _: () = assert!(INLINE_BODY_BYTES <= u8::MAX as usize);
-const _: () = assert!(HEADER_INLINE_BYTES <= u8::MAX as usize);
+const _: () = assert!(INLINE_BODY_BYTES < u8::MAX as usize);
+const _: () = assert!(HEADER_INLINE_BYTES < u8::MAX as usize);
 const _: () = assert!(SP_HEADER_BYTES == 8);
 const _: () = assert!(PRIORITY_BEST <= PRIORITY_DEFAULT && PRIORITY_DEFAULT <= PRIORITY_WORST);
 const _: () = assert!(HANDSHAKE_MAX.as_millis() >= 1_000, "R15: not below nanomsg's own limit");

@@ -14,7 +14,7 @@ use crate::frames::Taken;
 use crate::limits::{
     BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES, MESSAGE_OVERHEAD_BYTES, READ_BYTES_PER_TURN, SPARE_BODY_BYTES,
 };
-use crate::message::Message;
+use crate::message::{Message, WsMessageType};
 use crate::wire::{Allowance, Event};
 
 /// What one step of reading came to.
@@ -209,7 +209,9 @@ impl Connection {
 
     /// Holds on to the memory of a message that has a buffer of its own, for the next one.
     fn keep_memory(&self, reading: &mut Reading, message: &Message, turn: &Turn<'_>) {
-        reading.last_was_large = message.len() >= BODY_BY_REFERENCE_BYTES;
+        // A text is read like small ones, as it has to be looked at.
+        let is_text = message.ws_type() == Some(WsMessageType::Text);
+        reading.last_was_large = message.len() >= BODY_BY_REFERENCE_BYTES && !is_text;
         if message.len() >= SPARE_BODY_BYTES
             && let Some(body) = message.shared_body()
         {
