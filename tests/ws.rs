@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use spmsg::{Message, Protocol, Socket, WsMessageType};
 use util::process::{in_own_process, status_kb};
-use util::ws::{Frame, WsListener, WsPeer, field, request};
+use util::ws::{Frame, SIZES, WsListener, WsPeer, field, request};
 use util::ws_frames::{masked, plain};
 use util::{DEADLINE, QUIET, pattern, recv, socket, wait_for_pipes, wait_until};
 
@@ -57,25 +57,7 @@ fn r36_r37_r63_messages_of_every_size_pass_both_ways() {
     unlimited(&server);
     unlimited(&client);
     link(&server, &client);
-    let sizes = [
-        0,
-        1,
-        62,
-        63,
-        125,
-        126,
-        16_383,
-        16_384,
-        32_767,
-        32_768,
-        65_535,
-        65_536,
-        65_537,
-        1 << 20,
-        (1 << 20) + 1,
-        3_000_001,
-    ];
-    for size in sizes {
+    for size in SIZES.into_iter().chain([(1 << 20) + 1, 3_000_001]) {
         for (from, to) in [(&server, &client), (&client, &server)] {
             from.send(pattern(size)).expect("a peer");
             let got = to.recv().expect("a message");

@@ -19,7 +19,7 @@ use secure::{
     expect_impostors_refused, expect_nothing_lost_by_close, failure, pipe_at, place, refused_at, with_tls,
 };
 use spmsg::{Message, Protocol, Socket, TlsAuth, WsMessageType};
-use util::ws::{WsPeer, accept, field, request};
+use util::ws::{SIZES, WsPeer, accept, field, request};
 use util::ws_frames::{masked, plain};
 use util::{pattern, recv, socket, wait_for_pipes, wait_until};
 
@@ -77,25 +77,7 @@ impl HandServer {
 fn r73_messages_of_every_size_go_both_ways_and_keep_their_type() {
     let made = pipe();
     assert!(made.listener.address().starts_with("wss://127.0.0.1:"), "{}", made.listener.address());
-    let sizes = [
-        0,
-        1,
-        62,
-        63,
-        125,
-        126,
-        16_383,
-        16_384,
-        16_385,
-        32_767,
-        32_768,
-        65_535,
-        65_536,
-        65_537,
-        200_000,
-        1 << 20,
-    ];
-    for size in sizes {
+    for size in SIZES {
         for (from, to) in [(&made.bound, &made.connected), (&made.connected, &made.bound)] {
             from.send(pattern(size)).unwrap();
             let got = to.recv().unwrap();

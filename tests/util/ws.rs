@@ -6,6 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::DEADLINE;
 
+/// Lengths around those at which the head of a frame grows, and at which the library changes its ways; all of them are
+/// received by default.
+#[rustfmt::skip]
+pub const SIZES: [usize; 15] =
+    [0, 1, 62, 63, 125, 126, 16_383, 16_384, 16_385, 32_767, 32_768, 65_535, 65_536, 65_537, 1 << 20];
+
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
 const ACCEPT: &str = "Bz3qJYTGdOe8gUSpLosEdiLKDrk=";
 

@@ -25,7 +25,7 @@ impl Core {
 
     /// The same, into a message that is new.
     #[inline(never)]
-    pub(crate) fn recv_message(&self, patience: Patience, mut message: &mut Message) -> Result<(), Error> {
+    fn recv_message(&self, patience: Patience, mut message: &mut Message) -> Result<(), Error> {
         self.recv_to(patience, &mut message)
     }
 

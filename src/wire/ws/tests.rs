@@ -13,7 +13,7 @@ use super::frame::{self, HEAD_MAX_BYTES, Head, Opcode};
 use super::*;
 use crate::frames::Frames;
 use crate::limits::{
-    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, WS_FRAME_MAX_BYTES, WS_HEAD_MAX_BYTES,
+    BODY_BY_REFERENCE_BYTES, BODY_GROWTH_STEP_BYTES, BODY_TAIL_BYTES, WS_FRAME_MAX_BYTES, WS_HEAD_MAX_BYTES,
     WS_MASKED_FRAME_MAX_BYTES, WS_REQUEST_MIN_BYTES, WS_RESPONSE_MAX_BYTES,
 };
 use crate::message::{Message, WsMessageType};
@@ -872,7 +872,12 @@ fn large_fragments_are_read_in_place_too() {
     feed(&mut decoder, &first[..10], None);
     let (buffer, missing) = decoder.body_buffer().expect("memory").expect("a large fragment");
     assert_eq!(missing, first.len() - 10);
-    buffer.extend_from_slice(&first[10..]);
+    let (front, rest) = first[10..].split_at(missing - BODY_TAIL_BYTES);
+    buffer.extend_from_slice(front);
+    assert!(decoder.body_complete().is_none());
+    let (buffer, missing) = decoder.body_buffer().expect("memory").expect("so is the rest of it");
+    assert_eq!(missing, rest.len());
+    buffer.extend_from_slice(rest);
     assert!(decoder.body_complete().is_none());
     assert!(decoder.is_mid_frame(), "the message goes on");
     assert!(decoder.body_buffer().expect("memory").is_none());
