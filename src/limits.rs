@@ -193,11 +193,13 @@ pub const GUEST_AWAY_MAX: Duration = Duration::from_millis(2);
 /// meanwhile waits that long at most. In a conversation the I/O thread looks so often whether it is to be left alone for
 /// longer: setting an alarm for each message would cost more.
 pub const GUEST_LEASE: Duration = Duration::from_millis(4);
-/// How long a thread sleeps at the connection that will bring its answer before it waits where everything reaches it. A
-/// close, or a second peer that connects meanwhile, is noticed so much later at most.
-pub const DIRECT_WAIT_MAX: Duration = Duration::from_millis(4);
-/// How long the reactor ignores a connection to which a reader has come, before it looks whether it still does; and what
-/// lies between two messages of a conversation at most.
+/// How long a thread sleeps at the connection that will bring its message before it looks up. A close, or a second peer that
+/// connects meanwhile, is noticed so much later at most. Four such sleeps make a [`DIRECT_LEASE`]; to wake in between costs
+/// less than to be woken through the poll.
+pub const DIRECT_WAIT_MAX: Duration = Duration::from_millis(10);
+/// How long the reactor ignores a connection to which a reader has come, before it looks whether it still does; what lies
+/// between two messages of a conversation at most; and how long a thread waits at the connection in all, before it waits
+/// where everything reaches it.
 pub const DIRECT_LEASE: Duration = Duration::from_millis(40);
 /// Each look that finds it was there doubles the time until the next, up to this: to look is to wake the I/O thread, and one
 /// exchange of a hundred is what a 99th percentile sees. What the reader leaves lying is found so much later at most; an

@@ -14,9 +14,7 @@ use super::{Connection, Phase, Reading};
 use crate::engine::source::{Notice, Recipient};
 use crate::engine::tempo::{self, may_spin};
 use crate::engine::trial::Trial;
-use crate::limits::{
-    DIRECT_LEASE, DIRECT_LEASE_MAX, DIRECT_READ_BYTES, DIRECT_WAIT_MAX, SPIN_IF_WAITED_BELOW,
-};
+use crate::limits::{DIRECT_LEASE, DIRECT_LEASE_MAX, DIRECT_READ_BYTES, SPIN_IF_WAITED_BELOW};
 
 /// What a connection knows of those who read directly.
 #[derive(Debug, Default)]
@@ -66,11 +64,12 @@ pub(crate) struct Reader {
     spins: bool,
 }
 
-/// How direct reading ended.
-#[derive(Debug)]
+/// How a wait at the connection ended.
 pub(crate) enum Directly {
     /// The recipient has its message.
     Served,
+    /// Nothing came, and nobody else wants to know of input: the reader may wait again.
+    Nothing(Reader),
     /// There is something else to do, or there was nothing for too long.
     Otherwise,
     /// A signal handler ran.
@@ -99,7 +98,7 @@ impl Connection {
             // The conversation was over, which nobody is to blame for.
             direct.is_on = false;
         }
-        if !is_fit || direct.is_at_work || since >= DIRECT_LEASE || direct.last_wait >= DIRECT_WAIT_MAX {
+        if !is_fit || direct.is_at_work || since >= DIRECT_LEASE || direct.last_wait >= DIRECT_LEASE {
             cold_path();
             return None;
         }
@@ -200,12 +199,18 @@ impl Reader {
     pub(crate) fn wait(self, recipient: &mut dyn Recipient) -> Directly {
         let Reader { connection, mut buffer, began, spins } = self;
         let (read, found) = connection.receive(&mut buffer, began, spins);
-        let mut reading = connection.reading.lock();
-        let reading = &mut *reading;
-        connection.end_work(reading);
+        let mut guard = connection.reading.lock();
+        let reading = &mut *guard;
         if let Some(found) = found {
             reading.direct.spinning.ended(found);
         }
+        let is_nothing = read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        if is_nothing && !connection.is_watched.load(Ordering::SeqCst) {
+            cold_path();
+            drop(guard);
+            return Directly::Nothing(Reader { connection, buffer, began, spins: false });
+        }
+        connection.end_work(reading);
         match read {
             Ok(()) if connection.hand_sole(reading, &buffer, recipient, None) => {
                 let direct = &mut reading.direct;

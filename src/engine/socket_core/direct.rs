@@ -12,11 +12,11 @@ use crate::engine::connection::{Connection, Directly};
 use crate::engine::reactor::Reactor;
 use crate::engine::source::Recipient;
 use crate::error::Error;
-use crate::limits::DIRECT_WAIT_MAX;
+use crate::limits::{DIRECT_LEASE, DIRECT_WAIT_MAX};
 
 impl Core {
     /// Waits for a message as [`wait`](Core::wait) does, if one connection is all there is to wait for. Otherwise that goes
-    /// on. Nothing else reaches a thread that is at it, for [`DIRECT_WAIT_MAX`] at most.
+    /// on. Nothing else reaches a thread that is at it, which looks up after [`DIRECT_WAIT_MAX`] each time.
     #[inline]
     pub(super) fn wait_directly(
         &self,
@@ -41,13 +41,11 @@ impl Core {
         }
         // What is waited for may be the answer to it.
         reactor.write_tails();
-        let Some(reader) = connection.read_directly(now) else { return go_on };
+        let Some(mut reader) = connection.read_directly(now) else { return go_on };
         // Before the look: who comes to wait later sees this, who came before is seen.
         self.reads_directly.store(true, Ordering::SeqCst);
         let begun = self.open_state(|state| {
-            let due = if self.timed { state.pattern.next_timeout() } else { None };
-            let is_sole = state.pipes.len() == 1 && !state.has_audience();
-            let begins = is_sole && !state.can_proceed(Direction::Recv) && due.is_none_or(|at| at >= until);
+            let begins = !state.has_audience() && self.is_all_there_is(state, until);
             begins.then(|| state.register_guest(Direction::Recv, reactor))
         });
         let Ok(Some(waiting)) = begun else {
@@ -55,15 +53,41 @@ impl Core {
             reader.give_up();
             return begun.map(|_| ControlFlow::Continue(()));
         };
-        match reader.wait(recipient) {
-            Directly::Served => Ok(ControlFlow::Break(None)),
-            Directly::Interrupted if patience.is_interruptible() => {
-                cold_path();
-                self.leave(waiting)?;
-                Err(Error::Interrupted)
+        loop {
+            match reader.wait(recipient) {
+                Directly::Served => return Ok(ControlFlow::Break(None)),
+                Directly::Nothing(again) => {
+                    cold_path();
+                    if !self.waits_on(now, patience.deadline()) {
+                        again.give_up();
+                        return Ok(ControlFlow::Break(Some(waiting)));
+                    }
+                    reader = again;
+                }
+                Directly::Interrupted if patience.is_interruptible() => {
+                    cold_path();
+                    self.leave(waiting)?;
+                    return Err(Error::Interrupted);
+                }
+                Directly::Otherwise | Directly::Interrupted => return Ok(ControlFlow::Break(Some(waiting))),
             }
-            Directly::Otherwise | Directly::Interrupted => Ok(ControlFlow::Break(Some(waiting))),
         }
+    }
+
+    /// Whether who began to wait then, and found nothing until now, waits at the connection once more.
+    fn waits_on(&self, began: Instant, deadline: Option<Instant>) -> bool {
+        let now = Instant::now();
+        let until = now + DIRECT_WAIT_MAX;
+        now.saturating_duration_since(began) < DIRECT_LEASE
+            && deadline.is_none_or(|at| at >= until)
+            && self.open_state(|state| self.is_all_there_is(state, until)).unwrap_or(false)
+    }
+
+    /// Whether nothing but the one connection can bring what to do before then.
+    #[inline]
+    fn is_all_there_is(&self, state: &State, until: Instant) -> bool {
+        let due = if self.timed { state.pattern.next_timeout() } else { None };
+        state.pipes.len() == 1 && !state.can_proceed(Direction::Recv) && due.is_none_or(|at| at >= until)
     }
 
     /// Somebody wants to know of input who does not read directly: the reactor looks for it from now on. Called after
