@@ -238,9 +238,9 @@ pub const TRIAL_PENALTY_MAX: u32 = 512;
 pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
 /// Waits in a row that a PULL or SUB spins through, if that is most of what it does, before it sleeps through one: it would
 /// need a processor for itself, which is more than waking it costs.
-pub const SPINS_OF_A_SINK_MAX: u32 = 3;
+pub const SPINS_OF_A_SINK_MAX: u32 = 2;
 /// What sleeping and being woken costs, about: a shorter wait is cheaper spun through.
-pub const WAKE_UP_COST: Duration = Duration::from_micros(5);
+pub const WAKE_UP_COST: Duration = Duration::from_micros(2);
 /// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.
 pub const SPIN_LOOKS_PER_YIELD: usize = 4;
 /// How long a sender that spins for room goes on at most once there is some, until half of it is free: then there is room

@@ -323,6 +323,7 @@ impl Reactor {
             frames,
             relief: self.turns.relief(),
             recipient: recipient.map(|r| r as _),
+            has_place: true,
             has_more: false,
             has_enough: false,
         };

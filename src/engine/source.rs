@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use mio::Token;
 
+use super::reactor::Reactor;
 use super::socket_core::Core;
 use super::sync::{AtomicBool, Ordering};
 use crate::frames::{Frames, Taken};
@@ -76,6 +77,9 @@ pub(crate) struct Turn<'a> {
     pub(crate) relief: &'a AtomicBool,
     /// The thread itself, if it waits for a message.
     pub(crate) recipient: Option<&'a mut (dyn Recipient + 'a)>,
+    /// The thread has the reactor's place: who is a guest of that reactor need not be woken. Otherwise it only reads one
+    /// connection (`connection/direct.rs`).
+    pub(crate) has_place: bool,
     /// A message was delivered that nobody waited for here.
     pub(crate) has_more: bool,
     /// The thread has what it waited for, and there is more where that came from.
@@ -83,6 +87,11 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// The reactor, if it is turned.
+    pub(crate) fn turned<'r>(&self, reactor: &'r Reactor) -> Option<&'r Reactor> {
+        self.has_place.then_some(reactor)
+    }
+
     /// Whether the thread has what it waited for, nothing else came with it, and it cannot answer.
     pub(crate) fn was_all_taken(&self) -> bool {
         let taken = |recipient: &&mut dyn Recipient| recipient.is_served() && !recipient.can_answer();

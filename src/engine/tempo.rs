@@ -51,8 +51,31 @@ pub(super) struct Tempo {
     spinning: Trial,
     /// How much of the wait that is over was spent spinning, if it was for one message, which is not answered.
     taking: Option<Duration>,
-    /// Such waits in a row that were spinning for the most part, with what was done before them.
+    sink: Sink,
+}
+
+/// How much of what who takes and does not answer does is spinning.
+#[derive(Debug, Default)]
+pub(super) struct Sink {
+    /// Waits in a row that were spinning for the most part, with what was done before them.
     mostly_spun: u32,
+}
+
+impl Sink {
+    /// Whether to spin, and not to sleep through this one.
+    pub(super) fn may_spin(&mut self) -> bool {
+        let sleeps = self.mostly_spun >= SPINS_OF_A_SINK_MAX;
+        if sleeps {
+            self.mostly_spun = 0;
+        }
+        !sleeps
+    }
+
+    /// Spun so long for a message that came `since` the one before.
+    pub(super) fn spun(&mut self, spun: Duration, since: Duration) {
+        let mostly = spun >= WAKE_UP_COST && spun > since / 3;
+        self.mostly_spun = if mostly { self.mostly_spun + 1 } else { 0 };
+    }
 }
 
 impl Tempo {
@@ -62,11 +85,7 @@ impl Tempo {
         if away >= SPIN_IF_AWAY_BELOW || self.last_wait >= SPIN_IF_WAITED_BELOW {
             return false;
         }
-        if self.mostly_spun >= SPINS_OF_A_SINK_MAX {
-            self.mostly_spun = 0;
-            return false;
-        }
-        self.spinning.takes()
+        self.sink.may_spin() && self.spinning.takes()
     }
 
     /// Somebody is about to wait.
@@ -98,8 +117,7 @@ impl Tempo {
         self.last_wait = ended.saturating_duration_since(began);
         if let Some(spun) = self.taking.take() {
             let since = self.left.map_or(Duration::MAX, |left| ended.saturating_duration_since(left));
-            let mostly = spun >= WAKE_UP_COST && spun > since / 2;
-            self.mostly_spun = if mostly { self.mostly_spun + 1 } else { 0 };
+            self.sink.spun(spun, since);
         }
         self.left = Some(ended);
     }
@@ -196,7 +214,7 @@ mod tests {
         };
         let sleeps = 40 / (SPINS_OF_A_SINK_MAX as usize + 1);
         assert_eq!(spins(8, false), 40 - sleeps);
-        assert_eq!(spins(4, false), 40, "it has more to do than to wait, and sleeping would take as long");
+        assert_eq!(spins(3, false), 40, "it has more to do than to wait");
         assert_eq!(spins(8, true), 40, "somebody waits for the answer");
     }
 

@@ -19,12 +19,18 @@ fn as_space(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<MaybeUninit<u8>>(), bytes.len()) }
 }
 
-/// Reads into the capacity of `buffer`, in place of what it held, what is there; or what comes, if it `sleeps` and the socket
-/// may block.
-pub(crate) fn receive(socket: &socket2::Socket, buffer: &mut Vec<u8>, sleeps: bool) -> io::Result<()> {
+/// Reads into the capacity of `buffer`, in place of what it held, what is there, at most so many bytes; or what comes, if it
+/// `sleeps` and the socket may block.
+pub(crate) fn receive(
+    socket: &socket2::Socket,
+    buffer: &mut Vec<u8>,
+    most: usize,
+    sleeps: bool,
+) -> io::Result<()> {
     buffer.clear();
     let space = buffer.spare_capacity_mut();
-    let room = space.len();
+    let room = space.len().min(most);
+    let space = space.get_mut(..room).unwrap_or_default();
     let got = socket.recv_with_flags(space, if sleeps { 0 } else { libc::MSG_DONTWAIT })?;
     // SAFETY: recv has filled so many bytes of the capacity, which is no less.
     unsafe { buffer.set_len(got.min(room)) };
@@ -182,19 +188,21 @@ mod tests {
             .expect("a pair of sockets");
         near.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         let mut buffer = Vec::with_capacity(4);
-        let nothing = receive(&near, &mut buffer, false).map_err(|error| error.kind());
+        let nothing = receive(&near, &mut buffer, 9, false).map_err(|error| error.kind());
         assert_eq!(nothing, Err(io::ErrorKind::WouldBlock));
         std::thread::scope(|scope| {
             scope.spawn(|| far.write_all(b"abcdef").expect("room"));
-            receive(&near, &mut buffer, true).expect("it comes");
+            receive(&near, &mut buffer, 9, true).expect("it comes");
         });
         assert_eq!(buffer, b"abcd");
-        receive(&near, &mut buffer, false).expect("the rest");
-        assert_eq!(buffer, b"ef");
-        assert!(receive(&near, &mut buffer, false).is_err());
+        receive(&near, &mut buffer, 1, false).expect("the rest");
+        assert_eq!(buffer, b"e");
+        receive(&near, &mut buffer, 9, false).expect("the last");
+        assert_eq!(buffer, b"f");
+        assert!(receive(&near, &mut buffer, 9, false).is_err());
         assert_eq!(buffer, b"");
         drop(far);
-        receive(&near, &mut buffer, true).expect("the end");
+        receive(&near, &mut buffer, 9, true).expect("the end");
         assert_eq!(buffer, b"");
     }
 

@@ -85,9 +85,10 @@ pub(crate) trait Stream: Send + Sync {
         false
     }
 
-    /// For that thread: reads into the capacity of `buffer`, in place of what it held, what is there; or what comes within
-    /// [`DIRECT_WAIT_MAX`](crate::limits::DIRECT_WAIT_MAX), if it `sleeps`. Nothing is the end of the stream.
-    fn receive(&self, _buffer: &mut Vec<u8>, _sleeps: bool) -> io::Result<()> {
+    /// For that thread: reads into the capacity of `buffer`, in place of what it held, what is there, at most so many bytes;
+    /// or what comes within [`DIRECT_WAIT_MAX`](crate::limits::DIRECT_WAIT_MAX), if it `sleeps`. Nothing is the end of the
+    /// stream; where nothing was asked for, that there is something to read.
+    fn receive(&self, _buffer: &mut Vec<u8>, _most: usize, _sleeps: bool) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -106,13 +106,15 @@ impl Stream for SocketStream {
             && sys::standby::ignore(registry.as_raw_fd(), self.socket.as_raw_fd(), token.0).is_ok()
     }
 
-    fn receive(&self, buffer: &mut Vec<u8>, sleeps: bool) -> io::Result<()> {
+    fn receive(&self, buffer: &mut Vec<u8>, most: usize, sleeps: bool) -> io::Result<()> {
         buffer.clear();
+        let timeout = if sleeps { DIRECT_WAIT_MAX } else { Duration::ZERO };
         // Linux wakes who sleeps in a read of a Unix socket also when the peer has read what was sent before.
-        if sleeps && self.unix && !sys::await_readable(&self.socket, DIRECT_WAIT_MAX)? {
+        let polls = most == 0 || sleeps && self.unix;
+        if polls && !sys::await_readable(&self.socket, timeout)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        sys::receive(&self.socket, buffer, sleeps && !self.unix)
+        if most == 0 { Ok(()) } else { sys::receive(&self.socket, buffer, most, sleeps && !self.unix) }
     }
 
     fn deregister(&self, registry: &Registry) {
@@ -264,7 +266,7 @@ mod tests {
             |got: io::Result<usize>| got.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         assert!(is_refused(stream.read(&mut [0; 8])));
         assert!(is_refused(stream.read_body(&mut Vec::with_capacity(8), 8, &mut [0; 8]).map(|(got, _)| got)));
-        assert!(stream.receive(&mut Vec::with_capacity(8), false).is_err());
+        assert!(stream.receive(&mut Vec::with_capacity(8), 8, false).is_err());
         assert!(stream.read_ready(&mut [MaybeUninit::uninit(); 8], &mut []).unwrap().is_none());
         let bytes = [0; 65_536];
         let full = |slices: &[IoSlice<'_>]| (0..10_000).any(|_| is_refused(stream.write(slices)));

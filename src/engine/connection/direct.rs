@@ -10,11 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::reading::Step;
 use super::{Connection, Phase, Reading};
-use crate::engine::source::{Notice, Recipient};
-use crate::engine::tempo::{self, may_spin};
+use crate::engine::source::{Notice, Recipient, Task, Turn};
+use crate::engine::sync::AtomicBool;
+use crate::engine::tempo::{self, Sink, may_spin};
 use crate::engine::trial::Trial;
-use crate::limits::{DIRECT_LEASE, DIRECT_LEASE_MAX, DIRECT_READ_BYTES, SPIN_IF_WAITED_BELOW};
+use crate::frames::Frames;
+use crate::limits::{
+    BODY_TAIL_BYTES, DIRECT_LEASE, DIRECT_LEASE_MAX, DIRECT_READ_BYTES, SPIN_IF_WAITED_BELOW,
+};
 
 /// What a connection knows of those who read directly.
 #[derive(Debug, Default)]
@@ -29,8 +34,9 @@ pub(super) struct Direct {
     was_used: bool,
     /// Looks in a row that found that the lease was used.
     looks: u8,
-    /// To read into, while it is on.
+    /// To read into, and for what is found there, while it is on.
     buffer: Vec<u8>,
+    frames: Frames,
     last_began: Option<Instant>,
     /// Somebody waits for what comes next.
     waits_since: Option<Instant>,
@@ -38,6 +44,7 @@ pub(super) struct Direct {
     last_wait: Duration,
     trial: Trial,
     spinning: Trial,
+    sink: Sink,
 }
 
 impl Direct {
@@ -45,6 +52,14 @@ impl Direct {
     fn lease(&self) -> Duration {
         let times = 1_u32.checked_shl(u32::from(self.looks)).unwrap_or(u32::MAX);
         DIRECT_LEASE.saturating_mul(times).min(DIRECT_LEASE_MAX)
+    }
+
+    /// Whoever was at it has its message.
+    #[inline]
+    fn served(&mut self, buffer: Vec<u8>) {
+        self.trial.ended(true);
+        self.buffer = buffer;
+        self.waits_since = None;
     }
 
     /// Something came, through the reactor.
@@ -60,7 +75,12 @@ impl Direct {
 pub(crate) struct Reader {
     connection: Arc<Connection>,
     buffer: Vec<u8>,
+    /// How much is read to the buffer at once; nothing while the rest of a large body is awaited, which has one of its own.
+    window: usize,
     began: Instant,
+    /// Since the wait before this one began.
+    since: Duration,
+    awaits_answer: bool,
     spins: bool,
 }
 
@@ -76,22 +96,37 @@ pub(crate) enum Directly {
     Interrupted,
 }
 
+impl Reading {
+    /// How much who reads directly reads to its buffer.
+    #[inline]
+    fn window(&self) -> usize {
+        if self.decoder.is_mid_frame() && self.decoder.body_front().is_some() {
+            0
+        } else if self.last_was_large {
+            // Behind a large message comes another one, most likely, which is read in place.
+            BODY_TAIL_BYTES
+        } else {
+            DIRECT_READ_BYTES
+        }
+    }
+}
+
 impl Connection {
     /// The right to read, if that is likely to bring just the message that the caller waits for, and soon. From here on
     /// input is not watched.
     #[inline(always)]
     pub(crate) fn read_directly(self: &Arc<Self>, now: Instant) -> Option<Reader> {
-        if !self.outbound.awaits_answer() || self.inbound.is_full() || self.is_signed() {
+        if self.inbound.is_full() || self.is_signed() {
             return None;
         }
+        let awaits_answer = self.outbound.awaits_answer();
         let mut reading = self.reading.lock();
         let last_began = reading.direct.last_began.replace(now);
         let since = last_began.map_or(Duration::MAX, |began| now.saturating_duration_since(began));
         let is_fit = matches!(reading.phase, Phase::Open { .. })
             && reading.leftover.is_empty()
             && !reading.hung_up
-            && !reading.last_was_large
-            && !reading.decoder.is_mid_frame();
+            && (awaits_answer || !reading.last_was_large);
         let direct = &mut reading.direct;
         direct.waits_since.get_or_insert(now);
         if since >= DIRECT_LEASE {
@@ -135,9 +170,13 @@ impl Connection {
         let direct = &mut reading.direct;
         direct.is_at_work = true;
         direct.was_used = true;
-        let spins = since < SPIN_IF_WAITED_BELOW && may_spin() && direct.spinning.takes();
+        let spins = since < SPIN_IF_WAITED_BELOW
+            && may_spin()
+            && (awaits_answer || direct.sink.may_spin())
+            && direct.spinning.takes();
         let buffer = std::mem::take(&mut direct.buffer);
-        Some(Reader { connection: Arc::clone(self), buffer, began: now, spins })
+        let window = reading.window();
+        Some(Reader { connection: Arc::clone(self), buffer, window, began: now, since, awaits_answer, spins })
     }
 
     /// The reactor looks for input again, if it does not. Anybody may say so at any time: two never read at once.
@@ -152,7 +191,7 @@ impl Connection {
         }
     }
 
-    #[cfg(all(test, not(loom)))]
+    /// Whether the reactor looks for input.
     pub(crate) fn is_watched(&self) -> bool {
         self.is_watched.load(Ordering::SeqCst)
     }
@@ -166,6 +205,11 @@ impl Connection {
     #[cfg(all(test, not(loom)))]
     pub(crate) fn is_read_directly(&self) -> bool {
         self.reading.lock().direct.is_at_work
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.outbound.awaits_answer()
     }
 
     #[cfg(all(test, not(loom)))]
@@ -187,6 +231,7 @@ impl Connection {
         }
         direct.is_on = false;
         direct.buffer = Vec::new();
+        direct.frames = Frames::default();
         drop(reading);
         self.watch_input();
     }
@@ -194,47 +239,128 @@ impl Connection {
 
 impl Reader {
     /// Sleeps until something comes, for [`DIRECT_WAIT_MAX`](crate::limits::DIRECT_WAIT_MAX) at most, and hands it to
-    /// `recipient` if it is one message. What else comes goes the usual way.
+    /// `recipient` if it is a message.
     #[inline(always)]
-    pub(crate) fn wait(self, recipient: &mut dyn Recipient) -> Directly {
-        let Reader { connection, mut buffer, began, spins } = self;
-        let (read, found) = connection.receive(&mut buffer, began, spins);
+    pub(crate) fn wait(mut self, recipient: &mut dyn Recipient) -> Directly {
+        let (read, spun) = self.receive();
+        let connection = &*self.connection;
         let mut guard = connection.reading.lock();
         let reading = &mut *guard;
-        if let Some(found) = found {
+        if let Some((found, took)) = spun {
             reading.direct.spinning.ended(found);
-        }
-        let is_nothing = read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-        if is_nothing && !connection.is_watched.load(Ordering::SeqCst) {
-            cold_path();
-            drop(guard);
-            return Directly::Nothing(Reader { connection, buffer, began, spins: false });
-        }
-        connection.end_work(reading);
-        match read {
-            Ok(()) if connection.hand_sole(reading, &buffer, recipient, None) => {
-                let direct = &mut reading.direct;
-                direct.trial.ended(true);
-                direct.buffer = buffer;
-                direct.waits_since = None;
-                return Directly::Served;
+            if !self.awaits_answer {
+                reading.direct.sink.spun(took, self.since);
             }
-            Ok(()) if matches!(reading.phase, Phase::Open { .. }) => {
-                cold_path();
-                // Nothing at all is the end of the stream, which is found again.
-                reading.leftover = buffer;
-                reading.leftover_at = 0;
+        }
+        if read.is_ok() && connection.hand_sole(reading, &self.buffer, recipient, None) {
+            connection.end_work(reading);
+            reading.direct.served(self.buffer);
+            return Directly::Served;
+        }
+        cold_path();
+        match read {
+            // Nothing at all is the end of the stream, which is found again.
+            Ok(()) if !self.buffer.is_empty() || self.window == 0 => {
+                drop(guard);
+                return self.read_on(recipient);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !connection.is_watched() => {
+                drop(guard);
+                self.spins = false;
+                return Directly::Nothing(self);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                cold_path();
-                reading.direct.buffer = buffer;
+                connection.end_work(reading);
+                reading.direct.buffer = self.buffer;
                 return Directly::Interrupted;
             }
             Ok(()) | Err(_) => (),
         }
-        cold_path();
+        connection.end_work(reading);
         connection.end_direct(reading);
         Directly::Otherwise
+    }
+
+    /// Reads what is there, or the first that comes; and whether it was found by spinning, and how long that took, if it
+    /// was tried.
+    #[inline]
+    fn receive(&mut self) -> (io::Result<()>, Option<(bool, Duration)>) {
+        let Reader { connection, buffer, window, began, spins, .. } = self;
+        let (stream, reactor) = (&connection.stream, &connection.reactor);
+        let mut now = *began;
+        let look = || match stream.receive(buffer, *window, false) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            read => Some(read),
+        };
+        let spun = if *spins { reactor.alone(|| tempo::spin(&mut now, look)) } else { None };
+        match spun {
+            Some(Some(read)) => (read, Some((true, now.saturating_duration_since(*began)))),
+            Some(None) => (stream.receive(buffer, *window, true), Some((false, Duration::ZERO))),
+            None => (stream.receive(buffer, *window, true), None),
+        }
+    }
+
+    /// What came is not just one message: does with it what a turn would do, and reads on until there is a message or the
+    /// stream has no more.
+    #[cold]
+    fn read_on(mut self, recipient: &mut dyn Recipient) -> Directly {
+        let connection = Arc::clone(&self.connection);
+        let mut guard = connection.reading.lock();
+        let reading = &mut *guard;
+        let got = self.buffer.len();
+        self.buffer.resize(DIRECT_READ_BYTES, 0);
+        let mut frames = std::mem::take(&mut reading.direct.frames);
+        let mut turn = Turn {
+            now: Instant::now(),
+            block: &mut self.buffer,
+            frames: &mut frames,
+            relief: &AtomicBool::new(false),
+            recipient: Some(&mut *recipient),
+            has_place: false,
+            has_more: false,
+            has_enough: false,
+        };
+        let is_open = matches!(reading.phase, Phase::Open { .. });
+        let mut step = match got {
+            _ if !is_open => Step::Pause,
+            0 => Step::Progress(0),
+            _ => connection.decode_block(reading, got, &mut turn),
+        };
+        while let Step::Progress(_) = step
+            && reading.leftover.is_empty()
+            && !turn.has_more
+            && turn.recipient.as_ref().is_some_and(|recipient| recipient.waits_at(&connection.core))
+        {
+            step = connection.read_step(reading, &mut turn);
+        }
+        // What was not handed over may wait where the caller finds it.
+        let is_there = turn.has_more;
+        reading.direct.frames = frames;
+        let is_served = recipient.is_served();
+        let ended = if is_served { Directly::Served } else { Directly::Otherwise };
+        if matches!(step, Step::End(_) | Step::Part(..)) {
+            // Nobody reads from now on.
+            drop(guard);
+            connection.leave_end_to_turn(step);
+            return ended;
+        }
+        // More than fits is more than is worth being read here, if it is not one large body.
+        let is_large = reading.last_was_large || reading.window() == 0;
+        let is_too_much = got == DIRECT_READ_BYTES && !is_large || !reading.leftover.is_empty();
+        if is_open && !is_too_much && (is_served || is_there) {
+            connection.end_work(reading);
+            reading.direct.served(self.buffer);
+        } else if is_open && !is_too_much && !connection.is_watched() {
+            self.window = reading.window();
+            self.spins = false;
+            drop(guard);
+            return Directly::Nothing(self);
+        } else {
+            connection.end_work(reading);
+            reading.direct.buffer = self.buffer;
+            connection.end_direct(reading);
+        }
+        ended
     }
 
     /// There is something else to do first.
@@ -247,20 +373,18 @@ impl Reader {
 }
 
 impl Connection {
-    /// Reads what is there, or the first that comes; and whether it was found by spinning, if that was tried.
-    #[inline]
-    fn receive(&self, buffer: &mut Vec<u8>, began: Instant, spins: bool) -> (io::Result<()>, Option<bool>) {
-        let mut now = began;
-        let look = || match self.stream.receive(buffer, false) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            read => Some(read),
+    /// What only a turn may do: nobody reads any more, and the connection ends.
+    fn leave_end_to_turn(self: &Arc<Self>, last: Step) {
+        let me = Arc::clone(self);
+        let end = move |turn: &mut Turn<'_>| match last {
+            Step::Part(words, end) => me.part(&words, &end, turn),
+            Step::End(end) => {
+                let end = me.reading.lock().end_here(end);
+                me.end(end, turn);
+            }
+            Step::Progress(_) | Step::Pause | Step::Drained => (),
         };
-        let spun = if spins { self.reactor.alone(|| tempo::spin(&mut now, look)) } else { None };
-        match spun {
-            Some(Some(read)) => (read, Some(true)),
-            Some(None) => (self.stream.receive(buffer, true), Some(false)),
-            None => (self.stream.receive(buffer, true), None),
-        }
+        self.reactor.submit(Task::Run(Box::new(end)));
     }
 
     /// Others may read again, and do if they were called for something that came behind what was read here.

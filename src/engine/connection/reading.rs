@@ -56,15 +56,15 @@ impl Connection {
                     return self.part(&words, &end, turn);
                 }
                 Step::End(end) => {
-                    let truncated = matches!(end, End::Eof) && reading.decoder.is_mid_frame();
+                    let end = reading.end_here(end);
                     drop(reading);
-                    return self.end(if truncated { End::Truncated } else { end }, turn);
+                    return self.end(end, turn);
                 }
             }
         }
     }
 
-    fn read_step(&self, reading: &mut Reading, turn: &mut Turn<'_>) -> Step {
+    pub(super) fn read_step(&self, reading: &mut Reading, turn: &mut Turn<'_>) -> Step {
         match reading.phase {
             Phase::Connecting | Phase::Securing | Phase::Closed => return Step::Pause,
             Phase::Draining { .. } => return outcome(self.stream.read(turn.block)),
@@ -118,9 +118,10 @@ impl Connection {
         match self.stream.read(turn.block.get_mut(..window).unwrap_or_default()) {
             Ok(bytes @ 1..) => {
                 let input = turn.block.get(..bytes).unwrap_or_default();
+                let turned = turn.turned(&self.reactor);
                 let recipient = turn.recipient.as_deref_mut();
-                let is_handed = recipient
-                    .is_some_and(|recipient| self.hand_sole(reading, input, recipient, Some(&self.reactor)));
+                let is_handed =
+                    recipient.is_some_and(|recipient| self.hand_sole(reading, input, recipient, turned));
                 let step =
                     if is_handed { Step::Progress(bytes) } else { self.decode_block(reading, bytes, turn) };
                 match step {
@@ -145,6 +146,7 @@ impl Connection {
     fn read_in_place(&self, reading: &mut Reading, turn: &mut Turn<'_>) -> Option<Step> {
         let (front, missing) = reading.decoder.body_front()?;
         let Phase::Open { pipe, .. } = reading.phase else { return None };
+        let turned = turn.turned(&self.reactor);
         let recipient = turn.recipient.as_deref_mut().filter(|recipient| recipient.waits_at(&self.core))?;
         let len = front.len().checked_add(missing)?;
         let (to_front, space) = recipient.place()?.get_mut(..len)?.split_at_mut(front.len());
@@ -160,7 +162,7 @@ impl Connection {
         reading.decoder.body_taken();
         reading.last_was_large = true;
         self.outbound.heard();
-        self.core.hand_placed(len, recipient, &self.reactor);
+        self.core.hand_placed(len, recipient, turned);
         // The caller leaves with it and will be back: what is behind is copied less often if it stays where it is.
         turn.has_enough = true;
         self.decode_behind_large(reading, in_tail, behind == 0, turn).or(Some(Step::Progress(missing)))
@@ -192,10 +194,11 @@ impl Connection {
     fn deliver_large(&self, reading: &mut Reading, mut message: Message, turn: &mut Turn<'_>) {
         self.sign(&mut message);
         self.keep_memory(reading, &message, turn);
+        let turned = turn.turned(&self.reactor);
         if let Some(recipient) = &mut turn.recipient
             && recipient.waits_at(&self.core)
             && let Phase::Open { pipe, .. } = reading.phase
-            && self.core.hand(pipe, Taken::Message(&mut message), &mut **recipient, Some(&self.reactor))
+            && self.core.hand(pipe, Taken::Message(&mut message), &mut **recipient, turned)
         {
             self.outbound.heard();
             turn.has_enough = true;
@@ -237,7 +240,7 @@ impl Connection {
     }
 
     /// Decodes the first `bytes` of the turning thread's block, and keeps what there is no room for.
-    fn decode_block(&self, reading: &mut Reading, bytes: usize, turn: &mut Turn<'_>) -> Step {
+    pub(super) fn decode_block(&self, reading: &mut Reading, bytes: usize, turn: &mut Turn<'_>) -> Step {
         let block = std::mem::take(&mut turn.block);
         let mut input: &[u8] = block.get(..bytes).unwrap_or_default();
         // A large message just delivered may have used up the room.
@@ -329,11 +332,12 @@ impl Connection {
     /// Hands the first message to the caller who turns and waits for it, if there is one: then it never waits, and does not
     /// count. Returns what it would have.
     fn hand(&self, reading: &Reading, turn: &mut Turn<'_>) -> usize {
+        let turned = turn.turned(&self.reactor);
         if let Some(recipient) = &mut turn.recipient
             && recipient.waits_at(&self.core)
             && let Phase::Open { pipe, .. } = reading.phase
             && let Some(payload) = turn.frames.front_body()
-            && self.core.hand(pipe, payload, &mut **recipient, Some(&self.reactor))
+            && self.core.hand(pipe, payload, &mut **recipient, turned)
             && let Some(place) = turn.frames.advance()
         {
             self.outbound.heard();
@@ -365,10 +369,18 @@ impl Connection {
             turn.has_more = true;
             self.outbound.heard();
             if let Phase::Open { pipe, .. } = reading.phase {
-                jobs::run(self.core.deliver(pipe, turn.frames, &self.reactor, turn.now));
+                let turned = turn.turned(&self.reactor);
+                jobs::run(self.core.deliver(pipe, turn.frames, turned, turn.now));
             }
         }
         turn.frames.clear();
+    }
+}
+
+impl Reading {
+    /// How a connection ends whose stream ends so.
+    pub(super) fn end_here(&self, end: End) -> End {
+        if matches!(end, End::Eof) && self.decoder.is_mid_frame() { End::Truncated } else { end }
     }
 }
 

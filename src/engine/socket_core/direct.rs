@@ -46,7 +46,7 @@ impl Core {
         self.reads_directly.store(true, Ordering::SeqCst);
         let begun = self.open_state(|state| {
             let begins = !state.has_audience() && self.is_all_there_is(state, until);
-            begins.then(|| state.register_guest(Direction::Recv, reactor))
+            begins.then(|| state.register_reader())
         });
         let Ok(Some(waiting)) = begun else {
             cold_path();

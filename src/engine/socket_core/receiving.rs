@@ -156,7 +156,7 @@ impl Core {
     }
 
     /// Hands what a connection read straight to the caller that reads and waits for it. False if it has to go the usual
-    /// way. `turned` is the reactor that the caller turns.
+    /// way. `turned` is the reactor that the caller turns, if it does not just read the connection.
     pub(crate) fn hand(
         &self,
         pipe: PipeId,
@@ -189,19 +189,20 @@ impl Core {
         true
     }
 
-    /// Whether the next body of this pipe may be read to where the caller wants it that turns, and then
+    /// Whether the next body of this pipe may be read to where the caller wants it that reads, and then
     /// [`hand_placed`](Core::hand_placed).
     pub(crate) fn passes_all(&self, pipe: PipeId) -> bool {
         let state = self.state.lock();
         !state.closed && state.pipes.get(pipe).is_some() && state.pattern.passes_all(pipe)
     }
 
-    /// The caller that turns has a body of `len` bytes, whatever has happened to the socket meanwhile.
-    pub(crate) fn hand_placed(&self, len: usize, recipient: &mut dyn Recipient, turned: &Reactor) {
+    /// The caller that reads has a body of `len` bytes, whatever has happened to the socket meanwhile. `turned` as for
+    /// [`hand`](Core::hand).
+    pub(crate) fn hand_placed(&self, len: usize, recipient: &mut dyn Recipient, turned: Option<&Reactor>) {
         let mut jobs = Jobs::new();
         let mut state = self.state.lock();
         recipient.take_placed(len);
-        state.served(len, Some(turned), &mut jobs);
+        state.served(len, turned, &mut jobs);
         let closed = state.closed;
         drop(state);
         if closed {
@@ -218,10 +219,10 @@ enum Refused {
 }
 
 impl State {
-    /// A guest has a message of `len` bytes, and waits no longer.
+    /// A guest of the reactor, or who reads directly if none is turned, has a message of `len` bytes and waits no longer.
     fn served(&mut self, len: usize, turned: Option<&Reactor>, jobs: &mut Jobs) {
         self.stats.received(len);
-        self.unregister(Waiting::Guest(Direction::Recv));
+        self.unregister(if turned.is_some() { Waiting::Guest(Direction::Recv) } else { Waiting::Reader });
         // Whoever has received may answer.
         self.announce(turned, jobs);
     }

@@ -18,7 +18,13 @@ use crate::protocol::{Effects, Pattern, PipeId};
 impl Core {
     /// A connection hands over what it read, in order, in a turn of `turned`. The jobs are for the caller, once it holds
     /// no lock.
-    pub(crate) fn deliver(&self, pipe: PipeId, frames: &mut Frames, turned: &Reactor, now: Instant) -> Jobs {
+    pub(crate) fn deliver(
+        &self,
+        pipe: PipeId,
+        frames: &mut Frames,
+        turned: Option<&Reactor>,
+        now: Instant,
+    ) -> Jobs {
         let mut jobs = Jobs::new();
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -32,7 +38,7 @@ impl Core {
                 state.handle_message(pipe, taken.into_message(), now, &mut jobs);
             }
         }
-        self.settle_turning(state, Some(turned), now, &mut jobs);
+        self.settle_turning(state, turned, now, &mut jobs);
         drop(guard);
         jobs
     }

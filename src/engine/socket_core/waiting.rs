@@ -123,6 +123,8 @@ pub(super) enum Direction {
 /// A caller that waits, as the socket knows it.
 pub(super) enum Waiting {
     Guest(Direction),
+    /// At the one connection that can bring a message. Nobody can wake it, and what it reads it knows.
+    Reader,
     Queued(Direction, WaitId),
 }
 
@@ -424,18 +426,18 @@ impl State {
     }
 
     fn register(&mut self, direction: Direction, bed: &Bed<'_>) -> Waiting {
-        if let Bed::Seat(_, reactor) = bed {
-            return self.register_guest(direction, reactor);
-        }
         self.blocked += 1;
+        if let Bed::Seat(_, reactor) = bed {
+            self.guests(direction).add(reactor);
+            return Waiting::Guest(direction);
+        }
         Waiting::Queued(direction, self.waiters(direction).add(bed.waker()))
     }
 
     #[inline]
-    pub(super) fn register_guest(&mut self, direction: Direction, reactor: &Arc<Reactor>) -> Waiting {
+    pub(super) fn register_reader(&mut self) -> Waiting {
         self.blocked += 1;
-        self.guests(direction).add(reactor);
-        Waiting::Guest(direction)
+        Waiting::Reader
     }
 
     /// Takes back a registration. True says that a wake-up may have been meant for this caller: if it is not used, it goes
@@ -448,6 +450,7 @@ impl State {
                 self.guests(direction).remove();
                 true
             }
+            Waiting::Reader => false,
             Waiting::Queued(direction, id) => !self.waiters(direction).remove(id),
         }
     }

@@ -14,7 +14,9 @@ use crate::engine::Engine;
 use crate::engine::source::Task;
 use crate::engine::turns::tests::wait_until;
 use crate::engine::waiters::Waker;
-use crate::limits::{DIRECT_LEASE, DIRECT_READ_BYTES, TRIAL_PENALTY_MAX};
+use crate::limits::{
+    BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES, DIRECT_LEASE, DIRECT_READ_BYTES, TRIAL_PENALTY_MAX,
+};
 use crate::message::Message;
 use crate::options::Options;
 use crate::sys::Parker;
@@ -144,6 +146,13 @@ fn connect(place: &SockAddr, number: u8) -> Socket {
     peer
 }
 
+/// A connection after the first is gone.
+fn another(talk: &Talk) -> Socket {
+    let peer = connect(&talk.place, talk.number);
+    talk.wait_for_pipes(1);
+    peer
+}
+
 #[test]
 fn an_answer_from_the_only_peer_is_read_without_turning() {
     for talk in Talk::pairs() {
@@ -222,8 +231,88 @@ fn a_pause_between_two_conversations_is_no_failure() {
     }
 }
 
+/// Has the peer say it until it was read directly, as on a loaded machine somebody may wait too long for that.
+fn is_read_directly(talk: &mut Talk, frames: &[u8], bodies: &[&[u8]]) {
+    wait_until("it is read directly", || {
+        talk.converse();
+        let first = talk.ask_and(|| (&talk.peer).write_all(frames).expect("room"));
+        assert_eq!(first.expect("an answer").body(), bodies[0]);
+        let is_watched = talk.is_watched();
+        for body in &bodies[1..] {
+            assert_eq!(&talk.recv().expect("the next").body(), body);
+        }
+        !is_watched
+    });
+}
+
 #[test]
-fn what_is_not_just_one_message_goes_the_usual_way() {
+fn several_messages_at_once_are_read_directly() {
+    for mut talk in Talk::pairs() {
+        let frames: Vec<u8> = [&b"a"[..], b"b", b""].iter().flat_map(|body| talk.frame(body)).collect();
+        is_read_directly(&mut talk, &frames, &[b"a", b"b", b""]);
+    }
+}
+
+#[test]
+fn a_large_answer_is_read_directly_and_so_is_the_next() {
+    for mut talk in Talk::pairs() {
+        // The wire has room for it while nobody reads.
+        let body = vec![7; BODY_BY_REFERENCE_BYTES + 2 * BODY_TAIL_BYTES];
+        let frame = talk.frame(&body);
+        is_read_directly(&mut talk, &frame, &[&body]);
+        wait_until("as the one before was", || {
+            let answer = talk.ask_and(|| talk.say(&body));
+            assert_eq!(answer.expect("an answer").body(), body);
+            !talk.is_watched()
+        });
+    }
+}
+
+#[test]
+fn what_nobody_asked_for_is_read_directly_too() {
+    for talk in Talk::pairs() {
+        wait_until("one message after the other is", || {
+            let message = thread::scope(|scope| {
+                let waiting = scope.spawn(|| talk.recv());
+                talk.wait_for_callers(1);
+                talk.say(b"news");
+                waiting.join().expect("no panic")
+            });
+            assert_eq!(message.expect("a message").body(), b"news");
+            assert!(!talk.connection().awaits_answer());
+            !talk.is_watched()
+        });
+    }
+}
+
+#[test]
+fn who_breaks_the_rules_is_left_by_who_reads() {
+    for mut talk in Talk::pairs() {
+        for front in [&b""[..], b"whole"] {
+            talk.converse();
+            let mut peer = None;
+            let answer = talk.ask_and(|| {
+                let mut frames = if front.is_empty() { Vec::new() } else { talk.frame(front) };
+                let kind = frames.len();
+                frames.extend(talk.frame(b""));
+                // Longer than anybody may send.
+                frames[kind + usize::from(talk.place.is_unix())] = 0x7f;
+                (&talk.peer).write_all(&frames).expect("room");
+                talk.wait_for_pipes(0);
+                peer.insert(another(&talk)).write_all(&talk.frame(b"from another")).expect("room");
+            });
+            let mut bodies = vec![answer.expect("a message").body().to_vec()];
+            if !front.is_empty() {
+                bodies.push(talk.recv().expect("the next").body().to_vec());
+            }
+            assert_eq!(bodies.concat(), [front, b"from another"].concat());
+            talk.peer = peer.expect("another");
+        }
+    }
+}
+
+#[test]
+fn what_comes_in_pieces_or_is_too_much_comes_all_the_same() {
     for mut talk in Talk::pairs() {
         let long = vec![7; DIRECT_READ_BYTES];
         for bodies in [&[&b"a"[..], b"b"][..], &[&long], &[&long, b"b", &long], &[b""]] {
@@ -300,11 +389,6 @@ fn the_end_of_the_peer_is_noticed_by_who_reads_and_without_one() {
     for mut talk in Talk::pairs() {
         talk.peer.shutdown(Shutdown::Both).expect("a connection");
         talk.wait_for_pipes(0);
-        let another = |talk: &Talk| {
-            let peer = connect(&talk.place, talk.number);
-            talk.wait_for_pipes(1);
-            peer
-        };
         talk.peer = another(&talk);
         talk.converse();
         let mut peer = None;
