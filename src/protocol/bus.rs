@@ -119,11 +119,11 @@ impl Pattern for Bus {
     }
 
     fn pass<'a>(&mut self, pipe: PipeId, payload: &'a [u8]) -> Option<&'a [u8]> {
-        self.passes_all(pipe).then_some(payload)
+        self.header_of(pipe, payload).and_then(|len| payload.get(len..))
     }
 
-    fn passes_all(&self, _pipe: PipeId) -> bool {
-        self.mode == Mode::Cooked && self.queue.is_empty()
+    fn header_of(&self, _pipe: PipeId, _front: &[u8]) -> Option<usize> {
+        (self.mode == Mode::Cooked && self.queue.is_empty()).then_some(0)
     }
 
     fn tidy(&mut self) {

@@ -198,11 +198,11 @@ impl<F: Framing> Pattern for Pair<F> {
     }
 
     fn pass<'a>(&mut self, pipe: PipeId, payload: &'a [u8]) -> Option<&'a [u8]> {
-        self.passes_all(pipe).then_some(payload)
+        self.header_of(pipe, payload).and_then(|len| payload.get(len..))
     }
 
-    fn passes_all(&self, pipe: PipeId) -> bool {
-        self.framing.keeps_all() && self.peer.pipe() == Some(pipe) && self.inbox.is_empty()
+    fn header_of(&self, pipe: PipeId, _front: &[u8]) -> Option<usize> {
+        (self.framing.keeps_all() && self.peer.pipe() == Some(pipe) && self.inbox.is_empty()).then_some(0)
     }
 
     fn tidy(&mut self) {

@@ -234,6 +234,19 @@ impl Pattern for Rep {
         Some(body)
     }
 
+    fn header_of(&self, _pipe: PipeId, front: &[u8]) -> Option<usize> {
+        let is_next = matches!(self.role, Role::Cooked(_)) && self.queue.is_empty();
+        if is_next { stack_len(front, self.max_ttl) } else { None }
+    }
+
+    fn passed(&mut self, pipe: PipeId, front: &[u8]) -> bool {
+        let stack = stack_len(front, self.max_ttl).and_then(|len| front.get(..len));
+        if let (Role::Cooked(exchange), Some(stack)) = (&mut self.role, stack) {
+            exchange.begin(pipe, stack);
+        }
+        true
+    }
+
     fn tidy(&mut self) {
         self.queue.tidy();
     }

@@ -234,6 +234,14 @@ impl Pattern for Req {
         Some(body)
     }
 
+    fn header_of(&self, _pipe: PipeId, front: &[u8]) -> Option<usize> {
+        (self.is_open() && front.starts_with(&self.header)).then_some(self.header.len())
+    }
+
+    fn passed(&mut self, pipe: PipeId, front: &[u8]) -> bool {
+        self.pass(pipe, front).is_some()
+    }
+
     fn next_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Sent { resend: Resend::At(due), .. } => Some(due),

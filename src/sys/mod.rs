@@ -16,6 +16,8 @@ pub(crate) use alarm::Alarm;
 pub(crate) use event::Event;
 pub(crate) use fork::{forget_parent, generation};
 pub(crate) use parker::{Park, Parker};
+#[cfg(all(test, not(loom)))]
+pub(crate) use socket::as_space;
 pub(crate) use socket::{
     await_readable, await_writable, error_text, has_unread_input, interface_index, read, read_body,
     read_ready, receive, unacknowledged_bytes,

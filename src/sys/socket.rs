@@ -14,7 +14,7 @@ pub(crate) fn read(socket: &socket2::Socket, bytes: &mut [u8]) -> io::Result<usi
 }
 
 /// For recv, which only ever writes initialised bytes.
-fn as_space(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+pub(crate) fn as_space(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     // SAFETY: initialised bytes may be looked at as maybe-initialised ones, and the caller keeps them initialised.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<MaybeUninit<u8>>(), bytes.len()) }
 }

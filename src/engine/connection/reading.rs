@@ -148,21 +148,22 @@ impl Connection {
         let Phase::Open { pipe, .. } = reading.phase else { return None };
         let turned = turn.turned(&self.reactor);
         let recipient = turn.recipient.as_deref_mut().filter(|recipient| recipient.waits_at(&self.core))?;
-        let len = front.len().checked_add(missing)?;
-        let (to_front, space) = recipient.place()?.get_mut(..len)?.split_at_mut(front.len());
-        if front.len() > BODY_TAIL_BYTES || !self.core.passes_all(pipe) {
+        if front.len() > BODY_TAIL_BYTES {
             return None;
         }
+        let in_front = front.get(self.core.header_of(pipe, front)?..)?;
+        let len = in_front.len().checked_add(missing)?;
+        let (to_front, space) = recipient.place()?.get_mut(..len)?.split_at_mut(in_front.len());
         let tail = turn.block.get_mut(..BODY_TAIL_BYTES).unwrap_or_default();
         let (in_tail, behind) = match self.stream.read_ready(space, tail) {
             Ok(read) => read?,
             Err(error) => return Some(outcome(Err(error))),
         };
-        to_front.write_copy_of_slice(front);
+        to_front.write_copy_of_slice(in_front);
+        self.outbound.heard();
+        self.core.hand_placed(pipe, front, len, recipient, turned);
         reading.decoder.body_taken();
         reading.last_was_large = true;
-        self.outbound.heard();
-        self.core.hand_placed(len, recipient, turned);
         // The caller leaves with it and will be back: what is behind is copied less often if it stays where it is.
         turn.has_enough = true;
         self.decode_behind_large(reading, in_tail, behind == 0, turn).or(Some(Step::Progress(missing)))

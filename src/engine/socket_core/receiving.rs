@@ -175,7 +175,12 @@ impl Core {
             Taken::Body(payload, kind) => {
                 state.pattern.pass(pipe, payload).map(|body| Taken::Body(body, kind))
             }
-            message => state.pattern.passes_all(pipe).then_some(message),
+            Taken::Message(message) => {
+                let header = state.pattern.header_of(pipe, message.body());
+                let is_passed = header
+                    .is_some_and(|len| state.pattern.passed(pipe, message.body()) && message.trim_front(len));
+                is_passed.then_some(Taken::Message(message))
+            }
         };
         let Some(passed) = passed else {
             cold_path();
@@ -189,20 +194,32 @@ impl Core {
         true
     }
 
-    /// Whether the next body of this pipe may be read to where the caller wants it that reads, and then
-    /// [`hand_placed`](Core::hand_placed).
-    pub(crate) fn passes_all(&self, pipe: PipeId) -> bool {
+    /// How long the header is of the payload of this pipe that begins with `front`, if its body may be read to where the
+    /// caller wants it that reads, and then [`hand_placed`](Core::hand_placed).
+    pub(crate) fn header_of(&self, pipe: PipeId, front: &[u8]) -> Option<usize> {
         let state = self.state.lock();
-        !state.closed && state.pipes.get(pipe).is_some() && state.pattern.passes_all(pipe)
+        if state.closed || state.pipes.get(pipe).is_none() {
+            return None;
+        }
+        state.pattern.header_of(pipe, front)
     }
 
-    /// The caller that reads has a body of `len` bytes, whatever has happened to the socket meanwhile. `turned` as for
-    /// [`hand`](Core::hand).
-    pub(crate) fn hand_placed(&self, len: usize, recipient: &mut dyn Recipient, turned: Option<&Reactor>) {
+    /// The caller that reads has a body of `len` bytes, whatever has happened to the socket meanwhile; unless it is an
+    /// answer, and another caller has given up the request. `turned` as for [`hand`](Core::hand).
+    pub(crate) fn hand_placed(
+        &self,
+        pipe: PipeId,
+        front: &[u8],
+        len: usize,
+        recipient: &mut dyn Recipient,
+        turned: Option<&Reactor>,
+    ) {
         let mut jobs = Jobs::new();
         let mut state = self.state.lock();
-        recipient.take_placed(len);
-        state.served(len, turned, &mut jobs);
+        if state.pattern.passed(pipe, front) {
+            recipient.take_placed(len);
+            state.served(len, turned, &mut jobs);
+        }
         let closed = state.closed;
         drop(state);
         if closed {
@@ -333,16 +350,21 @@ mod tests {
     use crate::engine::turns::tests::wait_until;
     use crate::limits::{BODY_BY_REFERENCE_BYTES, BODY_TAIL_BYTES};
     use crate::options::Options;
+    use crate::sys::as_space;
     use crate::{Mode, Protocol, Socket};
 
     /// A PULL and its PUSH.
     fn connected() -> (Socket, Socket) {
-        let [pull, push] =
-            [Protocol::Pull, Protocol::Push].map(|protocol| Socket::new(protocol, Mode::Cooked));
-        let place = pull.bind("tcp://127.0.0.1:0").expect("a port");
-        push.connect(place.address()).expect("an address");
-        wait_until("connected", || push.statistics().is_ok_and(|stats| stats.established_connections == 1));
-        (pull, push)
+        connected_as(Protocol::Pull, Protocol::Push)
+    }
+
+    fn connected_as(bound: Protocol, connected: Protocol) -> (Socket, Socket) {
+        let [bound, connected] = [bound, connected].map(|protocol| Socket::new(protocol, Mode::Cooked));
+        let place = bound.bind("tcp://127.0.0.1:0").expect("a port");
+        connected.connect(place.address()).expect("an address");
+        let has_one = || connected.statistics().is_ok_and(|stats| stats.established_connections == 1);
+        wait_until("connected", has_one);
+        (bound, connected)
     }
 
     /// A buffer that notes how it was filled.
@@ -387,6 +409,41 @@ mod tests {
                 assert!(fits || !noting.placed);
                 noting.placed || !fits && rounds == 100
             });
+        }
+    }
+
+    #[test]
+    fn so_are_the_bodies_of_large_requests_and_of_their_answers() {
+        let (rep, req) = connected_as(Protocol::Rep, Protocol::Req);
+        let body: Vec<u8> = (0..BODY_BY_REFERENCE_BYTES + 2 * BODY_TAIL_BYTES).map(|at| at as u8).collect();
+        let patience = || Patience::for_timeout(Some(Duration::from_secs(5)), false);
+        let receive = |socket: &Socket| {
+            let mut place = vec![0; body.len() + 1];
+            let target = Target { place: as_space(&mut place), len: 0 };
+            let mut noting = Noting { target, placed: false };
+            socket.core().recv_to(patience(), &mut noting).expect("it comes");
+            let (len, placed) = (noting.target.len, noting.placed);
+            (place[..len] == body, placed)
+        };
+        let (mut asked, mut answered) = (false, false);
+        wait_until("both are read to their place", || {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (is_whole, placed) = receive(&rep);
+                    assert!(is_whole);
+                    asked |= placed;
+                    rep.send(&body[..]).expect("somebody has asked");
+                });
+                req.send(&body[..]).expect("a peer");
+                let (is_whole, placed) = receive(&req);
+                assert!(is_whole);
+                answered |= placed;
+            });
+            asked && answered
+        });
+        for socket in [&rep, &req] {
+            let stats = socket.statistics().expect("an open socket");
+            assert_eq!(stats.bytes_received, stats.messages_received * body.len() as u64);
         }
     }
 
