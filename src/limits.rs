@@ -201,8 +201,8 @@ pub const DIRECT_WAIT_MAX: Duration = Duration::from_millis(10);
 /// between two messages of a conversation at most; and how long a thread waits at the connection in all, before it waits
 /// where everything reaches it.
 pub const DIRECT_LEASE: Duration = Duration::from_millis(40);
-/// Each look that finds it was there doubles the time until the next, up to this: to look is to wake the I/O thread, and one
-/// exchange of a hundred is what a 99th percentile sees. What the reader leaves lying is found so much later at most; an
+/// Each look that finds it was there for an answer doubles the time until the next, up to this: to look is to wake the I/O
+/// thread, and one exchange of a hundred is what a 99th percentile sees. What the reader leaves lying is found so much later at most; an
 /// end of the stream at once.
 pub const DIRECT_LEASE_MAX: Duration = Duration::from_millis(640);
 /// What such a thread reads at once, in bytes: a body that is not read by itself, with what stands before it.
@@ -236,10 +236,10 @@ pub const TRIAL_PENALTY_MIN: u32 = 4;
 pub const TRIAL_PENALTY_MAX: u32 = 512;
 /// Looks between two looks at the clock while spinning, which costs as much as ten of them.
 pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
-/// Waits in a row that a PULL or SUB spins through, if that is most of what it does, before it sleeps through one: it would
-/// need a processor for itself, which is more than waking it costs.
+/// Waits in a row that a PULL or SUB spins through, if that is a third of what it does or more, before it sleeps through
+/// one: it would need a processor for itself, which is more than waking it costs.
 pub const SPINS_OF_A_SINK_MAX: u32 = 2;
-/// What sleeping and being woken costs, about: a shorter wait is cheaper spun through.
+/// What sleeping and being woken costs the sleeper, about: a shorter wait is cheaper spun through.
 pub const WAKE_UP_COST: Duration = Duration::from_micros(2);
 /// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.
 pub const SPIN_LOOKS_PER_YIELD: usize = 4;

@@ -57,24 +57,24 @@ pub(super) struct Tempo {
 /// How much of what who takes and does not answer does is spinning.
 #[derive(Debug, Default)]
 pub(super) struct Sink {
-    /// Waits in a row that were spinning for the most part, with what was done before them.
-    mostly_spun: u32,
+    /// Waits in a row that were spinning for a good part, with what was done before them.
+    much_spun: u32,
 }
 
 impl Sink {
     /// Whether to spin, and not to sleep through this one.
     pub(super) fn may_spin(&mut self) -> bool {
-        let sleeps = self.mostly_spun >= SPINS_OF_A_SINK_MAX;
+        let sleeps = self.much_spun >= SPINS_OF_A_SINK_MAX;
         if sleeps {
-            self.mostly_spun = 0;
+            self.much_spun = 0;
         }
         !sleeps
     }
 
     /// Spun so long for a message that came `since` the one before.
     pub(super) fn spun(&mut self, spun: Duration, since: Duration) {
-        let mostly = spun >= WAKE_UP_COST && spun > since / 3;
-        self.mostly_spun = if mostly { self.mostly_spun + 1 } else { 0 };
+        let much = spun >= WAKE_UP_COST && spun > since / 3;
+        self.much_spun = if much { self.much_spun + 1 } else { 0 };
     }
 }
 

@@ -32,8 +32,10 @@ pub(super) struct Direct {
     is_on: bool,
     /// Somebody came since the lease began.
     was_used: bool,
-    /// Looks in a row that found that the lease was used.
+    /// Looks in a row that found that the lease was used, by somebody who waited for an answer.
     looks: u8,
+    /// The last who came waits for an answer.
+    awaits_answer: bool,
     /// To read into, and for what is found there, while it is on.
     buffer: Vec<u8>,
     frames: Frames,
@@ -170,6 +172,7 @@ impl Connection {
         let direct = &mut reading.direct;
         direct.is_at_work = true;
         direct.was_used = true;
+        direct.awaits_answer = awaits_answer;
         let spins = since < SPIN_IF_WAITED_BELOW
             && may_spin()
             && (awaits_answer || direct.sink.may_spin())
@@ -224,7 +227,8 @@ impl Connection {
         let direct = &mut reading.direct;
         let is_used = std::mem::take(&mut direct.was_used) || direct.is_at_work;
         if is_used && !self.is_watched.load(Ordering::SeqCst) {
-            direct.looks = direct.looks.saturating_add(1);
+            // What nobody asks for comes whether somebody is there or not: it should not lie long.
+            direct.looks = if direct.awaits_answer { direct.looks.saturating_add(1) } else { 0 };
             let lease = direct.lease();
             reading.timer = Some(self.add_timer(now + lease));
             return;

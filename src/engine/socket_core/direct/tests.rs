@@ -126,6 +126,17 @@ impl Talk {
         })
     }
 
+    /// A message that somebody waits for and nobody asked for.
+    fn tell(&self) {
+        let message = thread::scope(|scope| {
+            let waiting = scope.spawn(|| self.recv());
+            self.wait_for_callers(1);
+            self.say(b"news");
+            waiting.join().expect("no panic")
+        });
+        assert_eq!(message.expect("a message").body(), b"news");
+    }
+
     fn exchange(&self) {
         let answer = self.ask_and(|| self.say(b"!"));
         assert_eq!(answer.expect("an answer").body(), b"!");
@@ -272,15 +283,26 @@ fn a_large_answer_is_read_directly_and_so_is_the_next() {
 fn what_nobody_asked_for_is_read_directly_too() {
     for talk in Talk::pairs() {
         wait_until("one message after the other is", || {
-            let message = thread::scope(|scope| {
-                let waiting = scope.spawn(|| talk.recv());
-                talk.wait_for_callers(1);
-                talk.say(b"news");
-                waiting.join().expect("no panic")
-            });
-            assert_eq!(message.expect("a message").body(), b"news");
+            talk.tell();
             assert!(!talk.connection().awaits_answer());
             !talk.is_watched()
+        });
+    }
+}
+
+#[test]
+fn what_nobody_asks_for_never_lies_long() {
+    for talk in Talk::pairs() {
+        let (mut began, mut directly) = (Instant::now(), 0);
+        wait_until("many have come", || {
+            talk.tell();
+            if directly == 0 {
+                // The lease of the conversation before goes on until it is over.
+                began = Instant::now();
+                directly = u32::from(talk.connection().lease() <= DIRECT_LEASE && !talk.is_watched());
+            }
+            assert!(directly == 0 || talk.connection().lease() <= DIRECT_LEASE);
+            directly > 0 && began.elapsed() > DIRECT_LEASE * 4
         });
     }
 }
