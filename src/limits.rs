@@ -236,9 +236,12 @@ pub const TRIAL_PENALTY_MIN: u32 = 4;
 pub const TRIAL_PENALTY_MAX: u32 = 512;
 /// Looks between two looks at the clock while spinning, which costs as much as ten of them.
 pub const SPIN_LOOKS_PER_CLOCK: usize = 64;
-/// Waits in a row that a PULL or SUB spins through, if that is a third of what it does or more, before it sleeps through
-/// one: it would need a processor for itself, which is more than waking it costs.
+/// Waits in a row that a PULL or SUB spins through, if that is much of what it does, before it sleeps through one: it would
+/// need a processor for itself, which is more than waking it costs.
 pub const SPINS_OF_A_SINK_MAX: u32 = 2;
+/// Spinning is much from this part of the time on, one in so many: of 10 us between two messages over tcp the read takes five
+/// and the rest is spinning; with a half as the bound such a receiver would never sleep.
+pub const SINK_SPINS_MUCH: u32 = 3;
 /// What sleeping and being woken costs the sleeper, about: a shorter wait is cheaper spun through.
 pub const WAKE_UP_COST: Duration = Duration::from_micros(2);
 /// Looks for events between two offers of the processor to other threads while spinning: an offer costs half a look.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::trial::Trial;
 use crate::limits::{
-    GUEST_AWAY_MAX, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_LOOKS_PER_YIELD, SPIN_MAX,
-    SPINS_OF_A_SINK_MAX, WAKE_UP_COST,
+    GUEST_AWAY_MAX, SINK_SPINS_MUCH, SPIN_IF_AWAY_BELOW, SPIN_IF_WAITED_BELOW, SPIN_LOOKS_PER_YIELD,
+    SPIN_MAX, SPINS_OF_A_SINK_MAX, WAKE_UP_COST,
 };
 
 /// Environment variable that switches spinning off when it is `0`; see [`set_spinning`].
@@ -73,7 +73,7 @@ impl Sink {
 
     /// Spun so long for a message that came `since` the one before.
     pub(super) fn spun(&mut self, spun: Duration, since: Duration) {
-        let much = spun >= WAKE_UP_COST && spun > since / 3;
+        let much = spun >= WAKE_UP_COST && spun > since / SINK_SPINS_MUCH;
         self.much_spun = if much { self.much_spun + 1 } else { 0 };
     }
 }

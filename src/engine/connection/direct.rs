@@ -36,9 +36,8 @@ pub(super) struct Direct {
     looks: u8,
     /// The last who came waits for an answer.
     awaits_answer: bool,
-    /// To read into, and for what is found there, while it is on.
+    /// To read into, while it is on.
     buffer: Vec<u8>,
-    frames: Frames,
     last_began: Option<Instant>,
     /// Somebody waits for what comes next.
     waits_since: Option<Instant>,
@@ -114,7 +113,7 @@ impl Reading {
 }
 
 impl Connection {
-    /// The right to read, if that is likely to bring just the message that the caller waits for, and soon. From here on
+    /// The right to read, if that is likely to bring what the caller waits for, and soon. From here on
     /// input is not watched.
     #[inline(always)]
     pub(crate) fn read_directly(self: &Arc<Self>, now: Instant) -> Option<Reader> {
@@ -235,7 +234,6 @@ impl Connection {
         }
         direct.is_on = false;
         direct.buffer = Vec::new();
-        direct.frames = Frames::default();
         drop(reading);
         self.watch_input();
     }
@@ -313,11 +311,11 @@ impl Reader {
         let reading = &mut *guard;
         let got = self.buffer.len();
         self.buffer.resize(DIRECT_READ_BYTES, 0);
-        let mut frames = std::mem::take(&mut reading.direct.frames);
         let mut turn = Turn {
             now: Instant::now(),
             block: &mut self.buffer,
-            frames: &mut frames,
+            // What is delivered takes its memory along.
+            frames: &mut Frames::default(),
             relief: &AtomicBool::new(false),
             recipient: Some(&mut *recipient),
             has_place: false,
@@ -339,7 +337,6 @@ impl Reader {
         }
         // What was not handed over may wait where the caller finds it.
         let is_there = turn.has_more;
-        reading.direct.frames = frames;
         let is_served = recipient.is_served();
         let ended = if is_served { Directly::Served } else { Directly::Otherwise };
         if matches!(step, Step::End(_) | Step::Part(..)) {
